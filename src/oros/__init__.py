@@ -1,0 +1,3 @@
+"""An operating system for agents."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The ground floor: types, the table of calls, errors, labels and ports."""

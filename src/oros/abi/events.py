@@ -1,0 +1,204 @@
+"""Facts: one frozen dataclass each. The journal, the trace and the live view hold nothing else.
+
+A process is the fold of its events. Their names and fields are a format: an old journal must
+always replay, so fields are only added, with a default.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from oros.abi.grants import NO_LIMITS, Limits, MountPoint, Usage
+from oros.abi.ids import CallId, Pid, Seq
+from oros.abi.labels import SYSTEM, Label
+from oros.abi.manifest import Program
+from oros.abi.message import Json, Message
+from oros.abi.syscalls import Effect, Outcome, Signal
+
+Park = Literal["message", "person", "child", "timer"]
+"""What an idle process waits for; an idle process has no task."""
+
+Finish = Literal["stop", "length", "calls", "preempted", "interrupted", "lost", "error"]
+"""Why a model's answer ended. `lost`: the machine stopped; what it cost is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The first event of a process that was started."""
+
+    parent: Pid
+    program: Program
+    goal: str
+    model: str
+    nice: int
+    limits: Limits
+    mounts: tuple[MountPoint, ...]
+    label: Label = SYSTEM
+    kind: Literal["spawned"] = "spawned"
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The first event of a copy: it has all that `of` had up to its event `at`."""
+
+    parent: Pid
+    of: Pid
+    at: Seq
+    limits: Limits = NO_LIMITS
+    kind: Literal["forked"] = "forked"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came: from the user or another process (`how`), or as steering of a live turn."""
+
+    source: Pid
+    message: Message
+    how: Literal["message", "steer", "mail"] = "message"
+    kind: Literal["received"] = "received"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCalled:
+    """The intent of a model call; `reserve` is held from the account until the reply."""
+
+    model: str
+    reserve: Usage
+    pages: int = 0
+    kind: Literal["model_called"] = "model_called"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReplied:
+    """What the model said, whole or cut (`finish`), and what it cost.
+
+    `queued`, `first` and `seconds`: waiting for a slot, until the first token, on the slot.
+    """
+
+    message: Message
+    usage: Usage
+    finish: Finish
+    model: str = ""
+    queued: float = 0.0
+    first: float = 0.0
+    seconds: float = 0.0
+    preempted: int = 0
+    error: str = ""
+    kind: Literal["model_replied"] = "model_replied"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEntered:
+    """The intent of a call, as decoded, with the monitor's verdict; committed before any effect.
+
+    `ask` is the `Ask.id` it answers. `by` is the caller: the process itself or the person (0).
+    """
+
+    id: CallId
+    name: str
+    args: Json
+    effect: Effect
+    key: str
+    ask: str = ""
+    verdict: str = "allow"
+    kind: Literal["call_entered"] = "call_entered"
+
+
+@dataclass(frozen=True, slots=True)
+class CallReturned:
+    """The outcome of a call. `again` counts the times it was done anew after a crash."""
+
+    id: CallId
+    outcome: Outcome
+    seconds: float = 0.0
+    again: int = 0
+    kind: Literal["call_returned"] = "call_returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """It is not known whether a `once` call happened: the person is asked, once."""
+
+    id: CallId
+    question: str
+    kind: Literal["doubted"] = "doubted"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The process has nothing to do until something comes."""
+
+    on: Park
+    kind: Literal["parked"] = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal reached the process."""
+
+    signal: Signal
+    by: Pid
+    why: str = ""
+    kind: Literal["signalled"] = "signalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Niced:
+    """Its declared class changed."""
+
+    level: int
+    by: Pid
+    kind: Literal["niced"] = "niced"
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A mount was added to its namespace."""
+
+    point: MountPoint
+    kind: Literal["mounted"] = "mounted"
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """Pages left the window; each stays readable at `/proc/self/pages/ID`."""
+
+    pages: tuple[int, ...]
+    kind: Literal["evicted"] = "evicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process ended; it is a zombie until it is reaped."""
+
+    status: int
+    answer: str
+    why: str = ""
+    label: Label = SYSTEM
+    kind: Literal["exited"] = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """Its end was taken note of."""
+
+    by: Pid
+    kind: Literal["reaped"] = "reaped"
+
+
+Event = (
+    Spawned
+    | Forked
+    | Received
+    | ModelCalled
+    | ModelReplied
+    | CallEntered
+    | CallReturned
+    | Doubted
+    | Parked
+    | Signalled
+    | Niced
+    | Mounted
+    | Evicted
+    | Exited
+    | Reaped
+)

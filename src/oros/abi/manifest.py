@@ -1,0 +1,39 @@
+"""What a program is: a prompt, the calls its model sees, and the shape of its turns."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["steps", "code"]
+"""`steps`: tool calls one after another. `code`: one program does the whole job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A worked example, in the very form that the model is to answer in."""
+
+    job: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program as a process carries it; embedded in its first event, so that it replays as it was.
+
+    `standing`: waits for the next message instead of ending with its answer (pid 1 does).
+    `max_turns`: model calls before the process pauses; `max_tokens`: of one answer;
+    `tries`: how often a `code` program is mended; `look`: whether a second look judges the result.
+    """
+
+    name: str
+    about: str
+    shape: Shape
+    prompt: str
+    calls: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
+    standing: bool = False
+    max_turns: int = 40
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    tries: int = 4
+    look: bool = False
+    call_seconds: float = 60.0

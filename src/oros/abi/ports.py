@@ -1,0 +1,341 @@
+"""Ports: what the kernel needs from the world, one small protocol for each kind of device.
+
+The kernel imports nothing that touches the world; `boot` hands these in. For each port there is a
+conformance suite in tests/drivers; a driver is one file that passes it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from oros.abi.events import Finish
+from oros.abi.grants import Limits, Usage
+from oros.abi.ids import START, BlobId, Pid, Seq
+from oros.abi.labels import Label
+from oros.abi.message import Json, Message
+from oros.abi.syscalls import Effect, Outcome
+
+# ---- time and chance -------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time. Under test it is virtual: it moves only when everybody waits."""
+
+    def wall(self) -> float:
+        """Seconds since 1970, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Random(Protocol):
+    """Chance. Under test it is seeded."""
+
+    def random(self) -> float:
+        """In [0, 1)."""
+
+    def token(self, size: int) -> str:
+        """`size` random bytes, in hex."""
+
+
+# ---- store -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event as it is stored. `hash` = SHA-256(prev, pid, seq, time, kind, body, label)."""
+
+    pid: Pid
+    seq: Seq
+    time: float
+    kind: str
+    body: bytes
+    label: bytes
+    prev: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """A process as the table keeps it: `state` is JSON, folded up to event `seq`."""
+
+    pid: Pid
+    seq: Seq
+    live: bool
+    state: bytes
+
+
+class Store(Protocol):
+    """The journal, the process table and the blobs of one machine."""
+
+    def append(self, rows: Sequence[Row], processes: Sequence[ProcessRow] = ()) -> Awaitable[None]:
+        """Queue rows at once, in order; done when they are committed. All of one call or none.
+
+        Raises: NoSpace, DeviceFailed. After an error nothing more is accepted.
+        """
+
+    def events(self, pid: Pid, after: Seq = START, upto: Seq | None = None) -> list[Row]:
+        """The committed events of a process, in order."""
+
+    def processes(self) -> list[tuple[ProcessRow, Seq]]:
+        """Each row with the last committed `Seq` of its journal."""
+
+    def put_blob(self, data: bytes) -> BlobId:
+        """Keep bytes under their hash; kept when this returns. Raises: NoSpace."""
+
+    def get_blob(self, blob: BlobId) -> bytes:
+        """Raises: NotFound, Corrupt."""
+
+    def get_setting(self, name: str) -> str | None:
+        """A small value that is not an event: a label of a file, the node's id."""
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Set it; committed when this returns."""
+
+    async def close(self) -> None:
+        """Commit what is queued, and close."""
+
+
+# ---- models ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model is and can. `price` is micros per million tokens: in, out, cached in.
+
+    `cans` of: tools (native tool calls), schema, grammar, resume (goes on from a partial answer),
+    image, audio, cancel.
+    """
+
+    name: str
+    window: int
+    slots: int = 1
+    cans: frozenset[str] = frozenset()
+    price: tuple[int, int, int] | None = None
+    small: bool = False
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it."""
+
+    name: str
+    about: str
+    schema: Mapping[str, Json]
+    effect: Effect = "once"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One generation.
+
+    If the last message is an assistant's partial one, the answer goes on from it. `affinity` names
+    who asks (a prefix cache may be kept for it); `stop` strings end the answer and are not part of
+    it; `schema` or `grammar` (GBNF) bound it where the model can.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    schema: Mapping[str, Json] | None = None
+    grammar: str = ""
+    affinity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskDelta:
+    """More of a tool call: `index` tells which; pieces of `args` are joined."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    args: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Before the first token: prompt tokens read of all, or a load."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last delta of every stream that ended by itself."""
+
+    finish: Finish
+    usage: Usage
+
+
+Delta = TextDelta | AskDelta | Progress | Finished
+
+
+class Model(Protocol):
+    """A language model. Closing the iterator stops the generation at its source."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What it is; may become more exact after the first use."""
+
+    def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
+        """Stream an answer, in batches as they come; the last delta is a `Finished`.
+
+        Raises: Unreachable, NotAuthorized, Busy (with retry_after), TooBig, BadReply, TimedOut,
+        DeviceFailed.
+        """
+
+    async def count(self, text: str) -> int:
+        """Tokens of a text, by the model's own tokenizer where there is one."""
+
+    async def close(self) -> None:
+        """Let go of all it holds."""
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a call, as a device sees it. `key` is the idempotency key of this call."""
+
+    pid: Pid
+    key: str
+    label: Label
+    limits: Limits = field(default_factory=Limits)
+
+
+class FileServer(Protocol):
+    """Something mounted: a folder, `/proc`, later memory and the web.
+
+    `path` is what is left after the mount's own path: "" is its root, no leading slash, no `..`.
+    Values have the shapes that the calls of the same name document, with `path` relative to the
+    mount. What a server can't do raises Unsupported. All may raise NotFound, AccessDenied.
+    """
+
+    async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
+        """Some bytes of a file as text, or its kind if it is binary."""
+
+    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:
+        """Make or replace a file, atomically; it takes the caller's label."""
+
+    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:
+        """The entries of a folder."""
+
+    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:
+        """Lines that contain the query, any case."""
+
+    async def stat(self, who: Caller, path: str) -> Outcome:
+        """Kind, size, time."""
+
+    async def remove(self, who: Caller, path: str) -> Outcome:
+        """Remove a file or an empty folder."""
+
+
+# ---- programs and tools ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A folder of the host as the sandbox sees it."""
+
+    host: str
+    path: str
+    right: Literal["r", "rw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A program to run, and its bounds (seconds, bytes, counts)."""
+
+    argv: tuple[str, ...]
+    binds: tuple[Bind, ...] = ()
+    cwd: str = "/work"
+    stdin: bytes = b""
+    env: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 30.0
+    cpu: float = 60.0
+    memory: int = 2 << 30
+    processes: int = 128
+    file_size: int = 1 << 30
+    tmp_size: int = 256 << 20
+    output: int = 1 << 20
+    flood: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How it ended. `out`, `err` hold at most `Job.output` bytes each: head and tail.
+
+    `cut_out`, `cut_err` count the bytes that were left away. `ended` says by what.
+    """
+
+    exit: int | None
+    signal: int | None
+    out: bytes
+    err: bytes
+    cut_out: int = 0
+    cut_err: int = 0
+    seconds: float = 0.0
+    ended: Literal["self", "time", "flood", "cancel"] = "self"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a sandbox holds on this machine, found by running it; `not_held`: property -> why."""
+
+    backend: str
+    version: str
+    works: bool
+    held: tuple[str, ...] = ()
+    not_held: Mapping[str, str] = field(default_factory=dict)
+    fix: str = ""
+
+
+class Sandbox(Protocol):
+    """Runs programs that can't hurt."""
+
+    async def probe(self) -> Report:
+        """Run trivial programs for real and tell what is enforced. Cached by the driver."""
+
+    async def run(self, job: Job) -> JobResult:
+        """Run to the end; when cancelled, all of its processes are dead before this returns.
+
+        Raises: NotEnforced, DeviceFailed, Invalid (no such program).
+        """
+
+
+class Device(Protocol):
+    """What performs `run`, `browse`, or a tool of an app."""
+
+    async def perform(self, who: Caller, args: Mapping[str, Json]) -> Outcome:
+        """Do it. The intent is committed already."""
+
+    async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:
+        """After a crash: what came of the call with this key? None: can't tell.
+
+        An outcome with error code EAGAIN says that it surely did not happen.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool of an app: its face and its device."""
+
+    spec: ToolSpec
+    device: Device

@@ -1,0 +1,1 @@
+"""Devices behind the ports of abi, one file a make."""

@@ -1,0 +1,1 @@
+"""The daemon's door: HTTP and server-sent events on a Unix socket."""

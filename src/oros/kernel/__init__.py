@@ -1,0 +1,1 @@
+"""The nucleus: schedules, journals and enforces. It knows no device."""

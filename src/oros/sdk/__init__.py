@@ -1,0 +1,1 @@
+"""What apps, shells and tests are made with."""

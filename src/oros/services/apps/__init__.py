@@ -1,0 +1,1 @@
+"""Programs: what a process can be told to be."""

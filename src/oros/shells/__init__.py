@@ -1,0 +1,1 @@
+"""Faces: each a client of the gate and nothing more."""
