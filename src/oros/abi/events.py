@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from oros.abi.grants import NO_LIMITS, Limits, MountPoint, Usage
-from oros.abi.ids import CallId, Pid, Seq
+from oros.abi.ids import PERSON, CallId, Pid, Seq
 from oros.abi.labels import SYSTEM, Label
 from oros.abi.manifest import Program
 from oros.abi.message import Json, Message
@@ -23,7 +23,10 @@ Finish = Literal["stop", "length", "calls", "preempted", "interrupted", "lost", 
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """The first event of a process that was started."""
+    """The first event of a process that was started.
+
+    `root` is the top of its program tree; `accounts` are the processes whose limits bind it.
+    """
 
     parent: Pid
     program: Program
@@ -32,6 +35,8 @@ class Spawned:
     nice: int
     limits: Limits
     mounts: tuple[MountPoint, ...]
+    root: Pid = PERSON
+    accounts: tuple[Pid, ...] = ()
     label: Label = SYSTEM
     kind: Literal["spawned"] = "spawned"
 
@@ -44,6 +49,8 @@ class Forked:
     of: Pid
     at: Seq
     limits: Limits = NO_LIMITS
+    root: Pid = PERSON
+    accounts: tuple[Pid, ...] = ()
     kind: Literal["forked"] = "forked"
 
 

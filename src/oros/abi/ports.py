@@ -4,7 +4,8 @@ The kernel imports nothing that touches the world; `boot` hands these in. For ea
 conformance suite in tests/drivers; a driver is one file that passes it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from asyncio import Future
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -71,7 +72,7 @@ class ProcessRow:
 class Store(Protocol):
     """The journal, the process table and the blobs of one machine."""
 
-    def append(self, rows: Sequence[Row], processes: Sequence[ProcessRow] = ()) -> Awaitable[None]:
+    def append(self, rows: Sequence[Row], processes: Sequence[ProcessRow] = ()) -> Future[None]:
         """Queue rows at once, in order; done when they are committed. All of one call or none.
 
         Raises: NoSpace, DeviceFailed. After an error nothing more is accepted.

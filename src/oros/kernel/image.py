@@ -1,0 +1,193 @@
+"""The process image: what a process is in the midst of, folded from its journal.
+
+Exists only while the process is awake. `apply` folds; nothing here performs. What a program of a
+certain shape does with a fact is in its shape's file.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+from oros.abi.events import (
+    CallEntered,
+    CallReturned,
+    Doubted,
+    Event,
+    Evicted,
+    Forked,
+    ModelCalled,
+    ModelReplied,
+    Parked,
+    Received,
+    Signalled,
+    Spawned,
+)
+from oros.abi.ids import START, Seq
+from oros.abi.labels import SYSTEM
+from oros.abi.manifest import Program
+from oros.abi.message import Ask, Json, Message, TextPart
+from oros.abi.syscalls import Outcome
+from oros.kernel.context import Context
+
+ANSWER_CHARS = 8000
+"""What a call's answer may take of a window; the rest is read page by page."""
+
+NO_PROGRAM = Program("", "", "steps", "")
+
+
+@dataclass(slots=True)
+class Image:
+    """What a live process holds beyond its row."""
+
+    program: Program = NO_PROGRAM
+    goal: str = ""
+    context: Context = field(default_factory=Context)
+    seq: Seq = START
+    # what is in flight
+    queue: list[Ask] = field(default_factory=list)
+    open: CallEntered | None = None
+    again: int = 0
+    doubted: str = ""
+    thinking: ModelCalled | None = None
+    # what came and was not shown to the model yet
+    held: list[Message] = field(default_factory=list)
+    mail: list[Received] = field(default_factory=list)
+    # why it should not go on
+    error: str = ""
+    interrupted: bool = False
+    terminated: bool = False
+    # counters: model calls since the user's last word, identical calls in a row
+    turns: int = 0
+    same: int = 0
+    last_call: str = ""
+    finish: str = ""
+    # the shape's own notes
+    phase: str = "begin"
+    tries: int = 0
+    notes: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """Between a call asked for and its answer: nothing else may enter the window."""
+        return bool(self.open or self.queue or self.thinking)
+
+    def settle(self) -> None:
+        """Show the model what came meanwhile, once no call waits for its answer."""
+        if self.busy:
+            return
+        for message in self.held:
+            self.context.add("turn", message)
+            self.turns = self.same = 0
+            self.interrupted = False
+            self.error = ""
+            self.finish = ""
+        self.held.clear()
+
+    def answer(self, ask: str, outcome: Outcome) -> None:
+        """Show the model what a call came to."""
+        parts = shown(outcome)
+        self.context.add("turn", Message("tool", parts, answers=ask, label=outcome.label))
+
+    def drop_queue(self, why: str) -> None:
+        """Answer the calls that were asked for and will not be made."""
+        for ask in self.queue:
+            note = TextPart(f"EINTR: not done: {why}")
+            self.context.add("turn", Message("tool", (note,), answers=ask.id))
+        self.queue.clear()
+
+
+def shown(outcome: Outcome) -> tuple[TextPart, ...]:
+    """An outcome as text for a model, bounded."""
+    if outcome.error is not None:
+        return (TextPart(str(outcome.error)),)
+    texts = [p.text for p in outcome.parts if isinstance(p, TextPart)]
+    if outcome.value is not None:
+        texts.insert(0, json.dumps(outcome.value, ensure_ascii=False, separators=(", ", ": ")))
+    text = "\n".join(texts) or "done"
+    if len(text) > ANSWER_CHARS:
+        text = text[:ANSWER_CHARS] + f"\n[cut: {len(text) - ANSWER_CHARS} more characters]"
+    return (TextPart(text),)
+
+
+def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 - the fold
+    """Fold one event, as for every shape; `shapes.absorb` adds what is the shape's own."""
+    image.seq = seq
+    match event:
+        case Spawned():
+            image.program, image.goal = event.program, event.goal
+        case Forked():
+            image.thinking = None
+            if image.open is not None:
+                image.answer(image.open.ask, outcome_note("the copy was made before it returned"))
+                image.open = None
+            image.drop_queue("the process was copied")
+            image.terminated, image.error, image.doubted = False, "", ""
+        case Received(how="mail"):
+            image.mail.append(event)
+        case Received():
+            image.held.append(event.message)
+        case ModelCalled():
+            image.thinking = event
+        case ModelReplied():
+            replied(image, event)
+        case CallEntered():
+            image.open, image.again = event, 0
+            if image.queue and image.queue[0].id == event.ask:
+                image.queue.pop(0)
+        case CallReturned():
+            returned(image, event)
+        case Doubted():
+            image.doubted = event.question
+        case Signalled():
+            signalled(image, event)
+        case Evicted():
+            image.context.evict(event.pages)
+        case Parked():
+            image.interrupted = False
+        case _:
+            pass
+
+
+def replied(image: Image, event: ModelReplied) -> None:
+    """Fold a model's answer, whole or cut."""
+    image.thinking = None
+    image.turns += 1
+    image.finish = event.finish
+    image.error = event.error
+    image.context.calibrate(event.usage.tokens_in)
+    if event.finish == "lost" or (event.error and not event.message.parts):
+        return
+    if event.message.parts or event.message.asks:
+        image.context.add("turn", event.message)
+    image.queue = list(event.message.asks)
+
+
+def returned(image: Image, event: CallReturned) -> None:
+    """Fold an outcome; count identical calls with identical outcomes."""
+    entered, image.open, image.doubted = image.open, None, ""
+    if entered is None:
+        return
+    mark = f"{entered.name} {entered.args} {event.outcome.value} {event.outcome.error}"
+    image.same = image.same + 1 if mark == image.last_call else 1
+    image.last_call = mark
+    if entered.name == "recv" and event.outcome.error is None and image.mail:
+        image.mail.pop(0)
+
+
+def signalled(image: Image, event: Signalled) -> None:
+    """Fold a signal."""
+    match event.signal:
+        case "INT":
+            image.interrupted = True
+            image.drop_queue("interrupted by a signal")
+        case "TERM" | "KILL":
+            image.terminated = True
+        case "CONT":
+            image.error = ""
+            image.turns = image.same = 0
+        case _:
+            pass
+
+
+def outcome_note(text: str) -> Outcome:
+    """An outcome that only says something."""
+    return Outcome(value={"note": text}, label=SYSTEM)

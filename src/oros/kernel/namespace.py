@@ -1,0 +1,50 @@
+"""A process's own view of the machine: what is not mounted can't be named (Plan 9).
+
+Pure: paths in, mount points out. Paths are absolute; one without a slash is under /work.
+"""
+
+import posixpath
+
+from oros.abi.errors import AccessDenied, Invalid, NotFound
+from oros.abi.grants import MountPoint
+
+HOME = "/work"
+
+
+def clean(path: str) -> str:
+    """The path in its one form. Raises: Invalid, AccessDenied for a way out by `..`."""
+    if "\0" in path or len(path) > 4096:
+        raise Invalid("a path holds no NUL and at most 4096 characters")
+    whole = path if path.startswith("/") else f"{HOME}/{path}"
+    parts = [p for p in whole.split("/") if p not in ("", ".")]
+    if ".." in parts:
+        raise AccessDenied(f"{path}: a path can't go up with ..", "name it from /")
+    return "/" + "/".join(parts)
+
+
+def resolve(mounts: tuple[MountPoint, ...], path: str) -> tuple[MountPoint, str]:
+    """The mount that holds a path, and the rest of the path in it. Raises: NotFound, as clean."""
+    whole = clean(path)
+    best: MountPoint | None = None
+    for point in mounts:
+        inside = whole == point.path or whole.startswith(point.path.rstrip("/") + "/")
+        if inside and (best is None or len(point.path) >= len(best.path)):
+            best = point
+    if best is None:
+        there = " ".join(sorted({p.path for p in mounts})) or "nothing"
+        raise NotFound(f"{path}: nothing is mounted there", f"mounted: {there}")
+    return best, whole[len(best.path) :].strip("/")
+
+
+def join(point: MountPoint, rest: str) -> str:
+    """The path of something in a mount, as the process names it."""
+    return posixpath.join(point.path, rest) if rest else point.path
+
+
+def narrow(mounts: tuple[MountPoint, ...], source: str, path: str, right: str) -> MountPoint:
+    """A mount of this namespace shown at another path, with its rights or fewer."""
+    point, rest = resolve(mounts, source)
+    if right == "rw" and point.right == "r":
+        raise AccessDenied(f"{source} is mounted to read", "mount it with right r")
+    inner = posixpath.join(point.source, rest) if rest else point.source
+    return MountPoint(clean(path), inner, "rw" if right == "rw" else "r")

@@ -1,0 +1,256 @@
+"""The process table: one struct a process, its states and the legal moves between them.
+
+A `Process` is small on purpose: an idle one is only this row. What it is thinking about is its
+`Image`, rebuilt from the journal when it wakes. Both are folds of its events; this file knows
+nothing of contexts, models or devices.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from oros.abi.errors import NoProcess, Panic
+from oros.abi.events import (
+    CallEntered,
+    CallReturned,
+    Doubted,
+    Event,
+    Exited,
+    Forked,
+    ModelCalled,
+    ModelReplied,
+    Mounted,
+    Niced,
+    Parked,
+    Reaped,
+    Received,
+    Signalled,
+    Spawned,
+)
+from oros.abi.grants import NO_LIMITS, Limits, MountPoint, Usage
+from oros.abi.ids import PERSON, START, Pid, Seq
+from oros.abi.labels import SYSTEM, Label
+
+
+class State(StrEnum):
+    """Where a process stands; `Process.on` says what a WAITING one waits for."""
+
+    NEW = "new"
+    READY = "ready"
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    ZOMBIE = "zombie"
+    REAPED = "reaped"
+
+
+_ALIVE = frozenset({State.READY, State.RUNNING, State.WAITING, State.STOPPED, State.ZOMBIE})
+
+LEGAL: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.READY, State.WAITING}),
+    State.READY: _ALIVE,
+    State.RUNNING: _ALIVE,
+    State.WAITING: _ALIVE,
+    State.STOPPED: _ALIVE,
+    State.ZOMBIE: frozenset({State.REAPED}),
+    State.REAPED: frozenset(),
+}
+
+WAITS_ON = {"wait": "child", "recv": "message", "sleep": "timer", "ask": "person"}
+"""What the blocking calls wait for; any other call waits for its device: "call"."""
+
+NO_USAGE = Usage()
+GOAL_CHARS = 160
+
+
+@dataclass(slots=True)
+class Process:
+    """A row of the table. Only `apply` writes it, from events."""
+
+    pid: Pid
+    # who it is: set once, by its first event
+    ppid: Pid = PERSON
+    program: str = ""
+    model: str = ""
+    goal: str = ""
+    limits: Limits = NO_LIMITS
+    mounts: tuple[MountPoint, ...] = ()
+    calls: tuple[str, ...] = ()
+    started: float = 0.0
+    root: Pid = PERSON
+    accounts: tuple[Pid, ...] = ()
+    # where its journal ends
+    seq: Seq = START
+    head: str = ""
+    # how it stands
+    state: State = State.NEW
+    on: str = ""
+    resume: State = State.READY
+    why: str = ""
+    nice: int = 0
+    label: Label = SYSTEM
+    status: int | None = None
+    answer: str = ""
+    changed: float = 0.0
+    # what it used, and holds in reserve for the call in flight
+    usage: Usage = NO_USAGE
+    reserved: Usage = NO_USAGE
+
+    @property
+    def alive(self) -> bool:
+        """Neither ended nor reaped."""
+        return self.state not in (State.ZOMBIE, State.REAPED)
+
+    @property
+    def runnable(self) -> bool:
+        """It has something to do."""
+        return self.state in (State.READY, State.RUNNING) or (
+            self.state is State.WAITING and self.on in ("model", "call")
+        )
+
+
+def move(process: Process, state: State, on: str = "") -> None:
+    """Change the state; while stopped, only note where to go on. Raises: Panic if not legal."""
+    if process.state is State.STOPPED and state not in (State.ZOMBIE, State.STOPPED):
+        process.resume, process.on = state, on
+        return
+    if state is not process.state and state not in LEGAL[process.state]:
+        raise Panic(f"process {process.pid}: {process.state} -> {state} is no legal move")
+    process.state, process.on = state, on
+
+
+def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912, PLR0915 - the fold
+    """Fold one event into the row."""
+    process.changed = time
+    match event:
+        case Spawned():
+            process.ppid, process.model = event.parent, event.model
+            process.program, process.calls = event.program.name, event.program.calls
+            process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
+            process.root, process.accounts = event.root, event.accounts
+            process.mounts, process.nice = event.mounts, event.nice
+            process.label, process.started = event.label, time
+            move(process, State.READY)
+        case Forked():
+            # The original's rows were folded before this one; the copy starts its own account.
+            process.ppid, process.limits, process.started = event.parent, event.limits, time
+            process.root, process.accounts = event.root, event.accounts
+            process.usage = process.reserved = NO_USAGE
+            process.state, process.on, process.why = State.READY, "", ""
+            process.status = None
+        case Received(how=how):
+            # Mail does not wake a process that waits for a person or a child.
+            if process.on == "message" or (how == "steer" and process.on == "person"):
+                move(process, State.READY)
+        case ModelCalled():
+            process.reserved = event.reserve
+            move(process, State.WAITING, "model")
+        case ModelReplied():
+            process.reserved = NO_USAGE
+            process.usage += event.usage
+            move(process, State.RUNNING)
+        case CallEntered():
+            process.usage += Usage(calls=1)
+            move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
+        case CallReturned():
+            process.usage += Usage(seconds=event.seconds)
+            process.label |= event.outcome.label
+            move(process, State.RUNNING)
+        case Doubted():
+            move(process, State.WAITING, "person")
+        case Parked():
+            move(process, State.WAITING, event.on)
+        case Signalled():
+            signalled(process, event)
+        case Niced():
+            process.nice = event.level
+        case Mounted():
+            process.mounts = (*process.mounts, event.point)
+        case Exited():
+            process.status, process.why, process.answer = event.status, event.why, event.answer
+            process.reserved = NO_USAGE
+            move(process, State.ZOMBIE)
+        case Reaped():
+            move(process, State.REAPED)
+        case _:
+            pass
+
+
+def signalled(process: Process, event: Signalled) -> None:
+    """Fold a signal: STOP remembers where to go on, CONT goes on there."""
+    if event.signal == "STOP" and process.state is not State.STOPPED:
+        process.resume = State.READY if process.on in ("", "model", "call") else process.state
+        on = process.on
+        move(process, State.STOPPED)
+        process.on, process.why = on, event.why
+    elif event.signal == "CONT" and process.state is State.STOPPED:
+        on = process.on if process.resume is State.WAITING else ""
+        process.state = State.RUNNING
+        move(process, process.resume, on)
+        process.why = ""
+
+
+class Table:
+    """All processes that are not reaped, by pid, and who is whose child."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Pid, Process] = {}
+        self._children: dict[Pid, set[Pid]] = {}
+
+    def __getitem__(self, pid: Pid) -> Process:
+        """Raises: NoProcess."""
+        found = self._rows.get(pid)
+        if found is None:
+            raise NoProcess(f"there is no process {pid}", "`oros ps` lists them")
+        return found
+
+    def __contains__(self, pid: Pid) -> bool:
+        return pid in self._rows
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(list(self._rows.values()))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, process: Process) -> None:
+        """Enter a row whose first event was applied."""
+        self._rows[process.pid] = process
+        if process.pid != process.ppid:
+            self._children.setdefault(process.ppid, set()).add(process.pid)
+
+    def drop(self, process: Process) -> None:
+        """Forget a reaped row; its journal stays."""
+        self._rows.pop(process.pid, None)
+        family = self._children.get(process.ppid)
+        if family is not None:
+            family.discard(process.pid)
+            if not family:
+                del self._children[process.ppid]
+
+    def children(self, pid: Pid) -> list[Process]:
+        """The children that are not reaped, oldest first."""
+        return [self._rows[c] for c in sorted(self._children.get(pid, ())) if c in self._rows]
+
+    def ancestors(self, process: Process) -> Iterator[Process]:
+        """The process, its parent, and so on up; an ancestor that was reaped ends the line."""
+        seen: set[Pid] = set()
+        row: Process | None = process
+        while row is not None and row.pid not in seen:
+            yield row
+            seen.add(row.pid)
+            row = self._rows.get(row.ppid)
+
+    def below(self, pid: Pid) -> list[Process]:
+        """All descendants, parents before children."""
+        found: list[Process] = []
+        queue = self.children(pid)
+        while queue:
+            row = queue.pop(0)
+            found.append(row)
+            queue.extend(self.children(row.pid))
+        return found
+
+    def is_below(self, process: Process, pid: Pid) -> bool:
+        """Tell whether `process` is `pid` or descends from it."""
+        return any(row.pid == pid for row in self.ancestors(process))

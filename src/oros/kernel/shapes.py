@@ -1,0 +1,45 @@
+"""The two shapes of programs behind one pair of functions: absorb a fact, decide the next act.
+
+`decide` is a pure function of the folded image: so a process goes on after a crash from its
+journal, and a recorded run can be checked act by act with model and devices unplugged.
+"""
+
+from oros.abi.events import Event
+from oros.abi.ids import Seq
+from oros.kernel import code_first, steps
+from oros.kernel import image as process_image
+from oros.kernel.actions import Action, Again, Do, Finish, Pause, Rest
+from oros.kernel.image import Image
+
+SAME_CALLS = 5
+"""Identical calls with identical outcomes in a row, after which a process is paused."""
+
+
+def absorb(image: Image, event: Event, seq: Seq) -> None:
+    """Fold one event into the image, as for every shape, then as for its own."""
+    process_image.apply(image, event, seq)
+    if image.program.shape == "code":
+        code_first.absorb(image, event)
+    else:
+        steps.absorb(image, event)
+    image.settle()
+
+
+def decide(image: Image) -> Action:
+    """What a process does next. Reasons to stop come before reasons to go on."""
+    program = image.program
+    if image.terminated:
+        return Finish(143, "", "terminated")
+    if image.open is not None:
+        return Again(image.open)
+    if image.error:
+        return Pause(image.error)
+    if image.interrupted:
+        return Rest("message")
+    if image.same >= SAME_CALLS:
+        return Pause(f"it made the same call {image.same} times: {image.last_call[:80]}")
+    if image.turns >= program.max_turns:
+        return Pause(f"it took {image.turns} turns without an end")
+    if image.queue:
+        return Do(image.queue[0])
+    return code_first.decide(image) if program.shape == "code" else steps.decide(image)

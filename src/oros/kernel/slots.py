@@ -1,0 +1,101 @@
+"""Model slots as leases: claims wait in the scheduler's order, a lease can be taken back.
+
+A preempted holder keeps its partial text and claims again; its stream is closed at the server.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from oros.abi.ids import Pid
+from oros.abi.ports import Clock
+from oros.kernel import scheduler
+from oros.kernel.scheduler import Claim
+from oros.kernel.scope import Scope
+
+
+@dataclass(slots=True)
+class Lease:
+    """A slot that is held. `scope` is cancelled when it is taken back."""
+
+    claim: Claim
+    scope: Scope
+    taken: asyncio.Future[None]
+    preempted: bool = False
+
+    def advanced(self) -> None:
+        """A token came: the slice was not in vain."""
+        self.claim.advanced = True
+
+
+@dataclass(slots=True)
+class Slots:
+    """The slots of one model. `yields`: the model can go on from a partial answer."""
+
+    clock: Clock
+    count: int
+    yields: bool
+    attained: dict[Pid, float] = field(default_factory=dict)
+    waiting: list[Lease] = field(default_factory=list)
+    running: list[Lease] = field(default_factory=list)
+    preemptions: int = 0
+
+    @asynccontextmanager
+    async def lease(self, pid: Pid, root: Pid, nice: int, start: float) -> AsyncIterator[Lease]:
+        """Wait for a slot and hold it; inside, `lease.scope` must be entered around the use."""
+        claim = Claim(pid, root, nice, self.attained.get(root, 0.0), start, self.clock.monotonic())
+        lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future())
+        self.waiting.append(lease)
+        self.arrange()
+        try:
+            await lease.taken
+            yield lease
+        finally:
+            self.release(lease)
+
+    def release(self, lease: Lease) -> None:
+        """Give a slot (or the wait for one) up, and account for it."""
+        if lease in self.running:
+            self.running.remove(lease)
+            held = self.clock.monotonic() - lease.claim.since
+            self.attained[lease.claim.root] = self.attained.get(lease.claim.root, 0.0) + held
+        else:
+            self.waiting.remove(lease)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Fill free slots in order; take one back where a strictly better level waits."""
+        now = self.clock.monotonic()
+        for lease in self.waiting:
+            lease.claim.attained = self.attained.get(lease.claim.root, 0.0)
+        while self.waiting and len(self.running) < self.count:
+            best = scheduler.pick((w.claim for w in self.waiting), now)
+            lease = next(w for w in self.waiting if w.claim is best)
+            self.waiting.remove(lease)
+            lease.claim.since = now
+            self.running.append(lease)
+            lease.taken.set_result(None)
+        if self.yields and self.waiting:
+            self.preempt(now)
+
+    def preempt(self, now: float) -> None:
+        """Take back as many slots as better claims wait, the worst holders first."""
+        giving = sum(r.preempted for r in self.running)
+        order = sorted(self.waiting, key=lambda w: scheduler.rank(w.claim, now))
+        for lease in order[giving:]:
+            held = (r.claim for r in self.running if not r.preempted)
+            worst = scheduler.victim(held, lease.claim, now)
+            if worst is None:
+                return
+            holder = next(r for r in self.running if r.claim is worst)
+            holder.preempted = True
+            self.preemptions += 1
+            holder.scope.cancel("preempted")
+
+    def renice(self, pid: Pid, nice: int) -> None:
+        """A class changed, or was lent by a parent that waits."""
+        for lease in (*self.waiting, *self.running):
+            if lease.claim.pid == pid:
+                lease.claim.nice = nice
+        self.arrange()

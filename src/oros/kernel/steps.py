@@ -1,0 +1,47 @@
+"""The shape of capable models: tool calls one after another, then words."""
+
+from oros.abi.events import Event, ModelReplied, Spawned
+from oros.abi.message import say
+from oros.kernel.actions import Action, Finish, Rest, Think
+from oros.kernel.image import Image
+
+EMPTY = "Your answer was empty. Make a call, or answer in words."
+EMPTY_TRIES = 2
+
+
+def absorb(image: Image, event: Event) -> None:
+    """Fold what is this shape's own."""
+    match event:
+        case Spawned():
+            image.context.add("program", say("system", event.program.prompt))
+            for example in event.program.examples:
+                image.context.add("program", say("user", example.job))
+                image.context.add("program", say("assistant", example.answer))
+            if event.goal:
+                image.context.add("pinned", say("user", event.goal, event.label))
+        case ModelReplied(finish="stop" | "length") if not event.error:
+            if not event.message.text.strip() and not event.message.asks:
+                image.tries += 1
+                image.context.add("turn", say("user", EMPTY))
+            else:
+                image.tries = 0
+        case _:
+            pass
+
+
+def decide(image: Image) -> Action:
+    """Think while the last word is not the model's own; its own last words are the answer."""
+    program = image.program
+    last = image.context.pages[-1]
+    if image.tries > EMPTY_TRIES:
+        return Finish(1, "", "the model gave empty answers")
+    if last.kind == "program":
+        return Rest("message")
+    if last.message.role != "assistant":
+        temperature = program.temperature if not image.tries else 0.4
+        return Think(
+            image.context.window(), program.calls, (), None, program.max_tokens, temperature
+        )
+    if program.standing:
+        return Rest("message")
+    return Finish(0, last.message.text)
