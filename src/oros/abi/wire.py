@@ -85,6 +85,15 @@ def decode_call(name: str, args: Mapping[str, Json] | str) -> Call:
     return call
 
 
+def arguments(text: str) -> dict[str, Json] | str:
+    """A model's arguments as an object, or as the text they came as if they are none."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return text
+    return found if isinstance(found, dict) else text
+
+
 def call_args(call: Call) -> dict[str, Json]:
     """The arguments of a call as JSON values, defaults left out."""
     return dict(adapter(type(call)).dump_python(call, mode="json", exclude_defaults=True))

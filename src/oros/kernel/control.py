@@ -199,10 +199,12 @@ def steer(m: Machine, caller: Process, target: Process, text: str) -> Change:
 
 
 def poke(m: Machine, pid: Pid, signal: str) -> None:
-    """Make an awake process look up: its current act is cut short."""
+    """Make an awake process look up: what it does now is cut short.
+
+    STOP and steering let a call in flight come to its end: cut, it would be done in part.
+    """
     active = m.active.get(pid)
-    if active is not None:
-        active.signal = signal
+    if active is not None and not (active.calling and signal in ("STOP", "USR1", "CONT")):
         active.scope.cancel(signal)
 
 

@@ -74,7 +74,6 @@ def stop(m: Machine, process: Process) -> None:
     """Cut short what an ended process was doing, and forget what it held."""
     active = m.active.get(process.pid)
     if active is not None:
-        active.signal = "KILL"
         active.scope.cancel("KILL")
     m.journal.sleep(process)
     if process.pid > INIT and process.root == process.pid:

@@ -5,7 +5,7 @@ certain shape does with a fact is in its shape's file.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oros.abi.events import (
     CallEntered,
@@ -26,7 +26,7 @@ from oros.abi.labels import SYSTEM
 from oros.abi.manifest import Program
 from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
-from oros.kernel.context import Context
+from oros.kernel.context import Context, estimate
 
 ANSWER_CHARS = 8000
 """What a call's answer may take of a window; the rest is read page by page."""
@@ -154,9 +154,13 @@ def replied(image: Image, event: ModelReplied) -> None:
     image.finish = event.finish
     image.error = event.error
     image.context.calibrate(event.usage.tokens_in)
-    if event.finish == "lost" or (event.error and not event.message.parts):
+    if not event.message.parts and not event.message.asks:
         return
-    if event.message.parts or event.message.asks:
+    pages = image.context.pages
+    if pages and pages[-1].message.partial:
+        # It went on from where it was cut: the whole takes the place of the part.
+        pages[-1] = replace(pages[-1], message=event.message, tokens=estimate(event.message))
+    else:
         image.context.add("turn", event.message)
     image.queue = list(event.message.asks)
 

@@ -55,11 +55,21 @@ class Journal:
         self.images: dict[Pid, Image] = {}
         self.watcher: Callable[[Sequence[Fact]], None] | None = None
 
-    def write(self, *entries: Entry) -> Future[None]:
-        """Append facts, all of them or none; they are folded now, committed when it is done.
+    def write(self, *entries: Entry) -> None:
+        """Append facts, all of them or none: folded now, committed soon, in order.
 
         Raises: Panic if the store takes nothing more.
         """
+        self._queue(entries).add_done_callback(Future.exception)
+
+    async def sync(self, *entries: Entry) -> None:
+        """Append facts and wait until they, and all before them, can't be lost. Raises: Panic."""
+        try:
+            await self._queue(entries)
+        except OrosError as e:
+            raise Panic(f"the journal can't be written: {e}") from e
+
+    def _queue(self, entries: Sequence[Entry]) -> Future[None]:
         now = self._clock.wall()
         rows: list[Row] = []
         stored: list[ProcessRow] = []
@@ -79,13 +89,6 @@ class Journal:
             watcher = self.watcher
             done.add_done_callback(lambda f: None if f.exception() else watcher(facts))
         return done
-
-    async def sync(self, *entries: Entry) -> None:
-        """Append facts and wait until they can't be lost. Raises: Panic."""
-        try:
-            await self.write(*entries)
-        except OrosError as e:
-            raise Panic(f"the journal can't be written: {e}") from e
 
     def _append(self, process: Process, event: Event, now: float) -> Row:
         """Seal one event and fold it into the row and, if the process is awake, its image."""

@@ -60,9 +60,9 @@ class Activation:
     """A process that is awake: the scope of what it does now, and the text that streams."""
 
     scope: Scope = field(default_factory=Scope)
+    calling: bool = False
     text: list[str] = field(default_factory=list)
     progress: Token | None = None
-    signal: str = ""
 
 
 @dataclass(slots=True)

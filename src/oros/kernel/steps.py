@@ -37,7 +37,7 @@ def decide(image: Image) -> Action:
         return Finish(1, "", "the model gave empty answers")
     if last.kind == "program":
         return Rest("message")
-    if last.message.role != "assistant":
+    if last.message.role != "assistant" or last.message.partial:
         temperature = program.temperature if not image.tries else 0.4
         return Think(
             image.context.window(), program.calls, (), None, program.max_tokens, temperature

@@ -1,0 +1,340 @@
+"""The one door: a person's command and a model's tool call come in here and nowhere else.
+
+decode -> monitor -> budget -> journal the intent -> perform -> journal the outcome. A refused call
+is journalled too, and is data that the caller reads. After a crash `again` settles what was in
+flight, by its effect.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+
+from oros.abi import wire
+from oros.abi.errors import (
+    AccessDenied,
+    DeviceFailed,
+    Interrupted,
+    Invalid,
+    NoDevice,
+    OrosError,
+    TimedOut,
+)
+from oros.abi.events import CallEntered, CallReturned, Doubted
+from oros.abi.grants import MountPoint, Usage
+from oros.abi.ids import PERSON, CallId
+from oros.abi.labels import USER
+from oros.abi.message import Ask, Json, say
+from oros.abi.ports import Caller, Device, ModelRequest
+from oros.abi.syscalls import (
+    Browse,
+    Call,
+    CallTool,
+    Effect,
+    Infer,
+    List,
+    Mount,
+    Outcome,
+    Read,
+    Remove,
+    Run,
+    Search,
+    Stat,
+    Write,
+)
+from oros.kernel import control, monitor, namespace, thinking
+from oros.kernel.machine import Blocked, Machine, args_of
+from oros.kernel.process import Process
+
+NO_CALLS_FOR_PERSON = frozenset({"recv", "ask", "sleep", "exit"})
+REDO = frozenset({"pure", "read", "reversible", "idempotent"})
+GRACE = 5.0
+"""Seconds that a call may take over the time that it gives its program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A call that was decoded and allowed."""
+
+    call: Call
+    effect: Effect
+    point: MountPoint | None
+    rest: str
+
+
+async def enter(
+    m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...] | None = None
+) -> Outcome | None:
+    """Make a call. None: the caller is parked, the outcome comes when it is there."""
+    entered = CallEntered(CallId(f"c{caller.seq + 1}"), ask.name, ask.args, "control", "", ask.id)
+    try:
+        entry = decode(m, caller, ask, caller.mounts if mounts is None else mounts)
+        m.accounts.hold(caller, Usage(calls=1))
+        m.accounts.release(caller, Usage(calls=1))
+        key = f"{m.world.node}:{caller.pid}:{caller.seq + 1}"
+        args = wire.call_args(entry.call)
+        entered = replace(entered, args=args, effect=entry.effect, key=key)
+        if entry.effect == "control" or entry.call.blocks:
+            return await change(m, caller, entered, entry.call)
+        return await perform(m, caller, entered, entry)
+    except OrosError as e:
+        outcome = wire.failed(e)
+        refused = replace(entered, verdict=e.code)
+        m.accounts.charge(caller, Usage(calls=1))
+        await m.journal.sync((caller, refused), (caller, CallReturned(entered.id, outcome)))
+        return outcome
+
+
+def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]) -> Entry:
+    """Decode and authorise, without any effect. Raises: what forbids it."""
+    call = wire.decode_call(ask.name, ask.args)
+    if caller.pid == PERSON and call.name in NO_CALLS_FOR_PERSON:
+        raise Invalid(f"{call.name} is for processes, not for the person")
+    point, rest = None, ""
+    if isinstance(call, Read | Write | List | Search | Stat | Remove):
+        path = call.path.replace("/proc/self", f"/proc/{caller.pid}", 1)
+        point, rest = namespace.resolve(mounts, path)
+    elif isinstance(call, Mount):
+        point, _ = namespace.resolve(mounts, call.source)
+    refusal = monitor.check(caller, call, point.right if point else "", m.table)
+    if refusal is not None:
+        raise refusal
+    if caller.pid == PERSON and call.name in monitor.WRITES and point and point.right != "rw":
+        raise AccessDenied(f"{call.name}: {point.path} can't be written")
+    effect = m.tool(call.tool).spec.effect if isinstance(call, CallTool) else call.effect
+    return Entry(call, effect, point, rest)
+
+
+async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Outcome | None:
+    """A control call: intent, effect and outcome are one commit. Or the caller parks."""
+    if call.name == "fork":
+        await m.journal.sync()  # a copy is folded from what is committed
+    result = control.perform(m, caller, call)
+    m.accounts.charge(caller, Usage(calls=1))
+    if isinstance(result, control.Park):
+        deadline = None
+        if result.seconds is not None:
+            deadline = m.world.clock.monotonic() + result.seconds
+        await m.journal.sync((caller, entered))
+        park(m, caller, Blocked(entered, deadline, result.on))
+        return None
+    back = CallReturned(entered.id, result.outcome)
+    await m.journal.sync((caller, entered), *result.entries, (caller, back))
+    for act in result.after:
+        act()
+    return result.outcome
+
+
+def park(m: Machine, caller: Process, blocked: Blocked) -> None:
+    """Note what a parked process waits for; a deadline completes its call."""
+    m.blocked[caller.pid] = blocked
+    if blocked.entered.name == "wait":
+        for child in m.table.children(caller.pid):
+            m.lend(child)
+    if blocked.deadline is not None:
+        left = blocked.deadline - m.world.clock.monotonic()
+        m.timers.after(left, lambda: expire(m, caller, blocked))
+
+
+def expire(m: Machine, caller: Process, blocked: Blocked) -> None:
+    """The time of a parked call is over."""
+    if m.blocked.get(caller.pid) is not blocked:
+        return
+    if blocked.entered.name == "sleep":
+        outcome = Outcome(value={"slept": args_of(blocked.entered).get("seconds")})
+    else:
+        outcome = wire.failed(TimedOut(f"{blocked.entered.name}: nothing came in time"))
+    m.journal.write(control.unblock(m, caller.pid, outcome))
+    m.start(caller)
+
+
+async def perform(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -> Outcome:
+    """A device call: the intent is committed before an effect, the outcome after it."""
+    person_looks = caller.pid == PERSON and entry.effect in ("pure", "read")
+    m.accounts.charge(caller, Usage(calls=1))
+    if person_looks:
+        return await act(m, caller, entered, entry)
+    if entry.effect in ("pure", "read"):
+        m.journal.write((caller, entered))
+    else:
+        await m.journal.sync((caller, entered))
+    begun = m.world.clock.monotonic()
+    outcome = await act(m, caller, entered, entry)
+    returned(m, caller, entered, outcome, m.world.clock.monotonic() - begun)
+    return outcome
+
+
+def returned(
+    m: Machine,
+    caller: Process,
+    entered: CallEntered,
+    outcome: Outcome,
+    seconds: float,
+    again: int = 0,
+) -> None:
+    """Journal an outcome under the join of the labels, and account for its time."""
+    if not caller.alive:
+        return
+    outcome = replace(outcome, label=outcome.label | caller.label)
+    m.accounts.charge(caller, Usage(seconds=seconds))
+    m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
+
+
+async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -> Outcome:
+    """Perform on the device, in bounded time; whatever goes wrong is data."""
+    label = USER if caller.pid == PERSON else caller.label
+    who = Caller(caller.pid, entered.key, label, m.accounts.room(caller))
+    seconds = 60.0 if caller.pid == PERSON else 120.0
+    if isinstance(entry.call, Run):
+        seconds = entry.call.timeout + GRACE
+    left = who.limits.seconds
+    try:
+        async with asyncio.timeout(seconds if left is None else max(0.0, min(seconds, left))):
+            return await device_call(m, caller, who, entry)
+    except OrosError as e:
+        return wire.failed(e)
+    except TimeoutError:
+        return wire.failed(TimedOut(f"{entry.call.name} took over {seconds:g} seconds"))
+    except Exception as e:  # noqa: BLE001 - border: a driver's bug must not take the process down
+        return wire.failed(DeviceFailed(f"{entry.call.name}: the driver failed: {e!r}"))
+
+
+def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Awaitable[Outcome]:
+    """The device's coroutine for a call. Raises: NoDevice."""
+    call = entry.call
+    args = wire.call_args(call)
+    if entry.point is not None:
+        return file_call(m, who, entry, entry.point)
+    match call:
+        case Run() | CallTool() | Browse():
+            return device_of(m, caller, call).perform(who, args)
+        case Infer():
+            return inference(m, caller, call)
+        case _:
+            raise NoDevice(f"nothing here performs {call.name}")
+
+
+def device_of(m: Machine, caller: Process, call: Call) -> Device:
+    """The device of a call that is not about files. Raises: NoDevice."""
+    if isinstance(call, CallTool):
+        return m.tool(call.tool).device
+    if isinstance(call, Run) and m.world.runner is not None:
+        return m.world.runner(caller)
+    raise NoDevice(f"nothing here performs {call.name}", "`oros doctor` tells what is missing")
+
+
+async def file_call(m: Machine, who: Caller, entry: Entry, point: MountPoint) -> Outcome:
+    """A call on a mount; paths in its outcome are the caller's own again."""
+    server, rest = m.world.server(point.source), entry.rest
+    match entry.call:
+        case Read(offset=offset, limit=limit):
+            found = await server.read(who, rest, offset, limit)
+        case Write(text=text):
+            found = await server.write(who, rest, text.encode())
+        case List(depth=depth, head=head, limit=limit):
+            found = await server.list(who, rest, depth, head, limit)
+        case Search(query=query, limit=limit):
+            found = await server.search(who, rest, query, limit)
+        case Stat():
+            found = await server.stat(who, rest)
+        case _:
+            found = await server.remove(who, rest)
+    return replace(found, value=absolute(point, found.value))
+
+
+def absolute(point: MountPoint, value: Json) -> Json:
+    """A value of a file server with its relative paths named from the caller's root."""
+    if isinstance(value, list):
+        return [absolute(point, v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    found = {k: absolute(point, v) if isinstance(v, list) else v for k, v in value.items()}
+    if isinstance(found.get("path"), str):
+        found["path"] = namespace.join(point, found["path"])
+    return found
+
+
+async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
+    """One question to a model, outside the context."""
+    request = ModelRequest(
+        (say("user", call.prompt, caller.label),), (), call.max_tokens, schema=call.schema
+    )
+    need = Usage(len(call.prompt) // 3, call.max_tokens)
+    m.accounts.hold(caller, need)
+    try:
+        draft = await thinking.infer(m, caller, request, call.model)
+    finally:
+        m.accounts.release(caller, need)
+    m.accounts.charge(caller, draft.usage or Usage())
+    text = draft.whole
+    value: Json = {"text": text}
+    if call.schema is not None:
+        value = {"value": wire.arguments(text)}
+    return Outcome(value=value, label=caller.label)
+
+
+async def again(m: Machine, caller: Process, entered: CallEntered, times: int) -> bool:
+    """Settle a call that was in flight when the machine stopped. False: the process is parked."""
+    ask = Ask(entered.ask, entered.name, args_of(entered))
+    call = wire.decode_call(ask.name, ask.args)
+    if call.blocks:
+        repark(m, caller, entered, call)
+        return False
+    try:
+        entry = decode(m, caller, ask, caller.mounts)
+    except OrosError as e:
+        returned(m, caller, entered, wire.failed(e), 0.0, times)
+        return True
+    if entered.effect in REDO:
+        outcome = await act(m, caller, entered, entry)
+        returned(m, caller, entered, outcome, 0.0, times)
+        return True
+    return await reconcile(m, caller, entered, entry, times)
+
+
+async def reconcile(
+    m: Machine, caller: Process, entered: CallEntered, entry: Entry, times: int
+) -> bool:
+    """A `once` call in doubt: the device is asked, else the person, once."""
+    who = Caller(caller.pid, entered.key, caller.label)
+    try:
+        device = device_of(m, caller, entry.call)
+        found = await device.reconcile(who, wire.call_args(entry.call))
+    except OrosError:
+        found = None
+    if found is None:
+        question = f"Did this happen? {entered.name} {entered.args}"
+        await m.journal.sync((caller, Doubted(entered.id, question[:500])))
+        return False
+    if found.error is not None and found.error.code == "EAGAIN":
+        found = await act(m, caller, entered, entry)
+    returned(m, caller, entered, found, 0.0, times)
+    return True
+
+
+def repark(m: Machine, caller: Process, entered: CallEntered, call: Call) -> None:
+    """Park again after a crash; time that passed meanwhile counts."""
+    seconds = getattr(call, "seconds", None)
+    seconds = getattr(call, "timeout", None) if seconds is None else seconds
+    deadline = None
+    if seconds is not None:
+        passed = m.world.clock.wall() - caller.changed
+        deadline = m.world.clock.monotonic() + max(0.0, seconds - passed)
+    on = getattr(call, "pid", PERSON)
+    park(m, caller, Blocked(entered, deadline, on))
+    if entered.name == "wait":
+        try:
+            result = control.perform(m, caller, call)
+        except OrosError as e:
+            result = control.Change(wire.failed(e))
+        if isinstance(result, control.Change):
+            back = control.unblock(m, caller.pid, result.outcome)
+            m.journal.write(*result.entries, back)
+            for act_after in result.after:
+                act_after()
+            m.start(caller)
+
+
+def interrupted(m: Machine, caller: Process, entered: CallEntered) -> None:
+    """A signal cut a call: its outcome says so."""
+    why = "a signal ended the call; what it did until then stays done"
+    returned(m, caller, entered, wire.failed(Interrupted(why)), 0.0)

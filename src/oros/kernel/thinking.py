@@ -1,0 +1,312 @@
+"""One model call: its window, its budget, its slot, its stream, and what is tried when it fails.
+
+A preempted or interrupted generation keeps its partial text; it goes on from there.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from oros.abi import wire
+from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
+from oros.abi.events import Evicted, Finish, ModelCalled, ModelReplied
+from oros.abi.grants import Usage
+from oros.abi.ids import Pid
+from oros.abi.labels import Label
+from oros.abi.message import Ask, Message, TextPart
+from oros.abi.ports import (
+    AskDelta,
+    Delta,
+    Finished,
+    Model,
+    ModelInfo,
+    ModelRequest,
+    Progress,
+    TextDelta,
+    ToolSpec,
+)
+from oros.abi.syscalls import TABLE
+from oros.abi.watch import Token
+from oros.kernel import constrain
+from oros.kernel.actions import Think
+from oros.kernel.context import CHARS_A_TOKEN
+from oros.kernel.image import Image
+from oros.kernel.machine import Activation, Machine
+from oros.kernel.process import Process
+from oros.kernel.slots import Lease
+
+RETRIES = 4
+BACKOFF = 0.5
+MAX_BACKOFF = 30.0
+LEAST_TOKENS = 16
+MARGIN = 64
+"""Tokens of the window left free for what a chat template adds."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer as it grows, over slices and retries. `base` is the text it went on from."""
+
+    base: str = ""
+    text: list[str] = field(default_factory=list)
+    asks: dict[int, AskDelta] = field(default_factory=dict)
+    finish: Finish = "stop"
+    usage: Usage | None = None
+    before: int = 0
+    queued: float = 0.0
+    first: float = 0.0
+    held: float = 0.0
+    preempted: int = 0
+    error: str = ""
+
+    @property
+    def whole(self) -> str:
+        """All the text so far."""
+        return self.base + "".join(self.text)
+
+
+async def think(m: Machine, process: Process, image: Image, act: Think, active: Activation) -> None:
+    """Make room, reserve, journal the intent, generate, journal the reply."""
+    model = m.world.model(process.model)
+    info = model.info
+    if image.thinking is not None:
+        await lost(m, process, image, info)
+        return
+    if gone := image.context.surplus(info.window - act.max_tokens - MARGIN):
+        await m.journal.sync((process, Evicted(gone)))
+        return
+    reserve = hold(m, process, image, act, info)
+    draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
+    try:
+        await m.journal.sync((process, ModelCalled(info.name, reserve, len(act.messages))))
+        request = request_of(process, act, info, reserve.tokens_out)
+        async with active.scope:
+            await generate(m, process, model, request, draft, active)
+    finally:
+        m.accounts.release(process, reserve)
+        active.text, active.progress = [], None
+    if process.alive:
+        reply = close(image, draft, active.scope.reason, act, info)
+        m.accounts.charge(process, reply.usage)
+        m.journal.write((process, reply))
+
+
+def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
+    """Reserve what the call may cost at most, answering shorter if the budget wants it."""
+    read = min(image.context.tokens, info.window)
+    room = m.accounts.room(process)
+    most = act.max_tokens
+    if room.tokens is not None and room.tokens - read < most:
+        most = max(room.tokens - read, LEAST_TOKENS)
+    need = Usage(read, most, 0, price(info, Usage(read, most)), 0.0, 1)
+    if room.seconds is not None and room.seconds <= 0:
+        raise OverBudget("no seconds are left in the budget")
+    m.accounts.hold(process, need)
+    return need
+
+
+def price(info: ModelInfo, usage: Usage) -> int | None:
+    """Micro-dollars of a usage, rounded up; None if the price is not known."""
+    if info.price is None:
+        return None
+    per_in, per_out, per_cached = info.price
+    fresh = usage.tokens_in - usage.cached
+    total = fresh * per_in + usage.tokens_out * per_out + usage.cached * per_cached
+    return -(-total // 1_000_000)
+
+
+async def lost(m: Machine, process: Process, image: Image, info: ModelInfo) -> None:
+    """The machine stopped amid a generation: what it cost is not known; a price counts in full."""
+    reserve = image.thinking.reserve if image.thinking else Usage()
+    used = reserve if price(info, reserve) else Usage(micros=0, calls=1)
+    m.accounts.charge(process, used)
+    await m.journal.sync((process, ModelReplied(Message("assistant", ()), used, "lost", info.name)))
+
+
+def tools_of(calls: tuple[str, ...]) -> tuple[ToolSpec, ...]:
+    """The calls that a program's model is offered."""
+    found = []
+    for name in calls:
+        kind = TABLE[name]
+        about = (kind.__doc__ or name).split("\n", 1)[0]
+        found.append(ToolSpec(name, about, wire.schema(name), kind.effect))
+    return tuple(found)
+
+
+def request_of(process: Process, act: Think, info: ModelInfo, most: int) -> ModelRequest:
+    """The request in the form that the model can take."""
+    tools = tools_of(act.calls)
+    messages, schema = act.messages, act.schema
+    if tools and "tools" not in info.cans:
+        messages, schema = constrain.render(messages, tools), constrain.schema(tools)
+        tools = ()
+    return ModelRequest(
+        messages,
+        tools,
+        most,
+        act.temperature,
+        seed=process.seq,
+        stop=act.stop,
+        schema=schema,
+        affinity=str(process.pid),
+    )
+
+
+async def generate(
+    m: Machine,
+    process: Process,
+    model: Model,
+    request: ModelRequest,
+    draft: Draft,
+    active: Activation,
+) -> None:
+    """Generate until the answer ends; errors that may pass are tried again, less and less often."""
+    slots = m.slots_of(model.info.name, model)
+    clock = m.world.clock
+    tries = 0
+    while True:
+        asked = clock.monotonic()
+        nice = m.effective_nice(process)
+        try:
+            async with slots.lease(process.pid, process.root, nice, process.started) as lease:
+                begun = clock.monotonic()
+                draft.queued += begun - asked
+                try:
+                    async with lease.scope:
+                        await stream(m, process, model, resumed(request, draft), draft, lease)
+                finally:
+                    draft.held += clock.monotonic() - begun
+            if not lease.preempted or draft.usage is not None:
+                return
+            draft.preempted += 1
+            draft.asks.clear()
+            draft.before = int(len("".join(draft.text)) / CHARS_A_TOKEN)
+        except OrosError as e:
+            tries += 1
+            if not e.retryable or tries > RETRIES:
+                draft.finish, draft.error = "error", str(e)
+                return
+            delay = min(MAX_BACKOFF, BACKOFF * 2**tries) * (0.5 + m.world.random.random())
+            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
+            m.hub.publish([active.progress])
+            draft.asks.clear()
+            await clock.sleep(max(delay, e.retry_after or 0.0))
+
+
+def resumed(request: ModelRequest, draft: Draft) -> ModelRequest:
+    """The request that goes on from what is there."""
+    if not draft.text:
+        return request
+    messages = request.messages[:-1] if draft.base else request.messages
+    part = Message("assistant", (TextPart(draft.whole),), partial=True)
+    left = max(LEAST_TOKENS, request.max_tokens - draft.before)
+    return replace(request, messages=(*messages, part), max_tokens=left)
+
+
+async def stream(
+    m: Machine,
+    process: Process,
+    model: Model,
+    request: ModelRequest,
+    draft: Draft,
+    lease: Lease,
+) -> None:
+    """Take a stream in. Raises: what the driver raises; BadReply if it stops without an end."""
+    clock, pid = m.world.clock, process.pid
+    begun = clock.monotonic()
+    active = m.active.get(pid)
+    # A driver's iterators are generators: closing one stops the generation at its source.
+    async with aclosing(model.generate(request)) as batches:  # type: ignore[type-var]
+        async for batch in batches:
+            if draft.first == 0.0 and not isinstance(batch[0], Progress):
+                draft.first = clock.monotonic() - begun
+            lease.advanced()
+            take(draft, batch)
+            if active is not None:
+                active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
+            if m.hub.watched:
+                m.hub.publish([t for t in (token(pid, d) for d in batch) if t is not None])
+    if draft.usage is None:
+        raise BadReply("the stream stopped without an end")
+
+
+def take(draft: Draft, batch: Sequence[Delta]) -> None:
+    """Fold deltas into the draft."""
+    for delta in batch:
+        match delta:
+            case TextDelta(text=text):
+                draft.text.append(text)
+            case AskDelta(index=index):
+                old = draft.asks.get(index, AskDelta(index))
+                draft.asks[index] = AskDelta(
+                    index, old.id or delta.id, old.name + delta.name, old.args + delta.args
+                )
+            case Finished(finish=finish, usage=usage):
+                draft.finish, draft.usage = finish, usage
+            case _:
+                pass
+
+
+def token(pid: Pid, delta: Delta) -> Token | None:
+    """A delta as watchers see it."""
+    match delta:
+        case TextDelta(text=text):
+            return Token(pid, text)
+        case Progress(what=what, done=done, total=total):
+            return Token(pid, what, "progress", done, total)
+        case _:
+            return None
+
+
+def close(image: Image, draft: Draft, cut: str, act: Think, info: ModelInfo) -> ModelReplied:
+    """The reply as a fact. `cut` is the signal that ended it, if one did."""
+    label = image.context.label | Label(image.context.label.integrity, None, frozenset({info.name}))
+    text, asks = draft.whole, asks_of(draft)
+    finish: Finish = draft.finish
+    if cut:
+        finish, asks = ("interrupted" if cut == "INT" else "preempted"), ()
+    elif act.calls and "tools" not in info.cans and not draft.error:
+        text, asks = constrain.parse(text, image.turns)
+    parts = (TextPart(text),) if text else ()
+    message = Message("assistant", parts, asks, partial=bool(cut and text), label=label)
+    usage = draft.usage or Usage(
+        0 if draft.error else image.context.tokens, int(len("".join(draft.text)) / CHARS_A_TOKEN)
+    )
+    usage = replace(usage, tokens_out=usage.tokens_out + draft.before, seconds=draft.held, calls=1)
+    usage = replace(usage, micros=price(info, usage))
+    return ModelReplied(
+        message,
+        usage,
+        finish,
+        info.name,
+        round(draft.queued, 4),
+        round(draft.first, 4),
+        round(draft.held, 4),
+        draft.preempted,
+        draft.error,
+    )
+
+
+def asks_of(draft: Draft) -> tuple[Ask, ...]:
+    """The calls asked for, in order; ids made unique, arguments decoded if they are an object."""
+    found: list[Ask] = []
+    seen: set[str] = set()
+    for index, delta in sorted(draft.asks.items()):
+        name = delta.id if delta.id and delta.id not in seen else f"{delta.id or 'call'}-{index}"
+        seen.add(name)
+        found.append(Ask(name, delta.name, wire.arguments(delta.args)))
+    return tuple(found)
+
+
+async def infer(m: Machine, process: Process, request: ModelRequest, name: str) -> Draft:
+    """A question outside the process's context, under its budget and its place in the queue."""
+    model = m.world.model(name or process.model)
+    size = sum(len(x.text) for x in request.messages)
+    if size / CHARS_A_TOKEN > model.info.window - request.max_tokens:
+        raise TooBig("infer: the prompt is over the model's window")
+    draft = Draft()
+    active = m.active.get(process.pid) or Activation()
+    await generate(m, process, model, request, draft, active)
+    if draft.error:
+        raise BadReply(draft.error)
+    return draft
