@@ -120,3 +120,8 @@ def faults(e: ValidationError) -> str:
     """Say in one line where the data is wrong."""
     lines = [f"{'.'.join(str(p) for p in f['loc']) or 'value'}: {f['msg']}" for f in e.errors()[:3]]
     return "; ".join(lines).replace("\n", " ")
+
+
+def dumps(value: Json) -> str:
+    """JSON text of a plain value."""
+    return json.dumps(value, ensure_ascii=False)

@@ -19,7 +19,7 @@ from oros.abi.errors import (
     OrosError,
     TimedOut,
 )
-from oros.abi.events import CallEntered, CallReturned, Doubted
+from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
 from oros.abi.grants import MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
 from oros.abi.labels import USER
@@ -117,8 +117,9 @@ async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) 
         await m.journal.sync((caller, entered))
         park(m, caller, Blocked(entered, deadline, result.on))
         return None
-    back = CallReturned(entered.id, result.outcome)
-    await m.journal.sync((caller, entered), *result.entries, (caller, back))
+    ended = any(p is caller and isinstance(e, Exited) for p, e in result.entries)
+    back = [] if ended else [(caller, CallReturned(entered.id, result.outcome))]
+    await m.journal.sync((caller, entered), *result.entries, *back)
     for act in result.after:
         act()
     return result.outcome

@@ -45,6 +45,7 @@ class Image:
     # what is in flight
     queue: list[Ask] = field(default_factory=list)
     open: CallEntered | None = None
+    closed: CallEntered | None = None
     again: int = 0
     doubted: str = ""
     thinking: ModelCalled | None = None
@@ -168,6 +169,7 @@ def replied(image: Image, event: ModelReplied) -> None:
 def returned(image: Image, event: CallReturned) -> None:
     """Fold an outcome; count identical calls with identical outcomes."""
     entered, image.open, image.doubted = image.open, None, ""
+    image.closed = entered
     if entered is None:
         return
     mark = f"{entered.name} {entered.args} {event.outcome.value} {event.outcome.error}"

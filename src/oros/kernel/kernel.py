@@ -77,19 +77,18 @@ class Kernel:
     async def run(self) -> None:
         """Serve until halted. Raises: Panic if the journal can't be written."""
         m = self.m
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            served = [tasks.create_task(m.timers.run()), tasks.create_task(self._tick())]
-            for row in m.table:
-                self._start(row)
-            await m.halted.wait()
-            m.halting = True
-            for active in m.active.values():
-                active.scope.cancel("HALT")
-            while m.active:
-                await asyncio.sleep(0.005)
-            for task in served:
-                task.cancel()
+        async with asyncio.TaskGroup() as served:
+            clocks = [served.create_task(m.timers.run()), served.create_task(self._tick())]
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for row in m.table:
+                    self._start(row)
+                await m.halted.wait()
+                m.halting = True
+                for active in m.active.values():
+                    active.scope.cancel("HALT")
+            for clock in clocks:
+                clock.cancel()
         self._tasks = None
         await m.journal.sync()
 

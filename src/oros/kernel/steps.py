@@ -1,6 +1,6 @@
 """The shape of capable models: tool calls one after another, then words."""
 
-from oros.abi.events import Event, ModelReplied, Spawned
+from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
 from oros.abi.message import say
 from oros.kernel.actions import Action, Finish, Rest, Think
 from oros.kernel.image import Image
@@ -19,6 +19,8 @@ def absorb(image: Image, event: Event) -> None:
                 image.context.add("program", say("assistant", example.answer))
             if event.goal:
                 image.context.add("pinned", say("user", event.goal, event.label))
+        case CallReturned() if image.closed is not None:
+            image.answer(image.closed.ask, event.outcome)
         case ModelReplied(finish="stop" | "length") if not event.error:
             if not event.message.text.strip() and not event.message.asks:
                 image.tries += 1

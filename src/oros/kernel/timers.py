@@ -17,7 +17,7 @@ class Timers:
 
     clock: Clock
     _heap: list[tuple[float, int, Alarm]] = field(default_factory=list)
-    _number: itertools.count[int] = field(default_factory=itertools.count)
+    _number: "itertools.count[int]" = field(default_factory=itertools.count)
     _sooner: asyncio.Event = field(default_factory=asyncio.Event)
 
     def after(self, seconds: float, alarm: Alarm) -> None:

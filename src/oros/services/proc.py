@@ -1,0 +1,163 @@
+"""`/proc`: the process table as files. `ps` is `list /proc`, `explain` reads a call's file.
+
+    /proc                       a row for each process
+    /proc/PID/status            the row, as JSON
+    /proc/PID/context           what stands in its window
+    /proc/PID/pages/N           one page, whole, also when it left the window
+    /proc/PID/calls/cN          one call: intent, verdict, outcome
+
+A process sees itself and what is below it; the person and pid 1 see all.
+"""
+
+import json
+from collections.abc import Mapping
+
+from oros.abi import wire
+from oros.abi.errors import AccessDenied, NotFound, Unsupported
+from oros.abi.events import CallEntered, CallReturned
+from oros.abi.ids import INIT, Pid
+from oros.abi.labels import SYSTEM
+from oros.abi.message import Json, TextPart
+from oros.abi.ports import Caller
+from oros.abi.syscalls import Outcome
+from oros.kernel.machine import Machine
+from oros.kernel.process import Process
+
+
+def row(m: Machine, process: Process) -> dict[str, Json]:
+    """A process as `ps` shows it. Times are seconds since 1970; money is micro-dollars."""
+    used = process.usage
+    return {
+        "path": str(process.pid),
+        "kind": "process",
+        "pid": process.pid,
+        "ppid": process.ppid,
+        "state": str(process.state),
+        "on": process.on,
+        "nice": m.effective_nice(process) if process.alive else process.nice,
+        "program": process.program,
+        "model": process.model,
+        "goal": process.goal,
+        "tokens_in": used.tokens_in,
+        "tokens_out": used.tokens_out,
+        "cached": used.cached,
+        "micros": used.micros,
+        "seconds": round(used.seconds, 3),
+        "calls": used.calls,
+        "started": process.started,
+        "changed": process.changed,
+        "status": process.status,
+        "why": process.why,
+        "integrity": int(process.label.integrity),
+    }
+
+
+class ProcServer:
+    """The FileServer of `/proc`."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._m = machine
+
+    def _visible(self, who: Caller, process: Process) -> bool:
+        return who.pid <= INIT or self._m.table.is_below(process, who.pid)
+
+    def _find(self, who: Caller, path: str) -> tuple[Process, list[str]]:
+        head, _, rest = path.partition("/")
+        if not head.isdigit():
+            raise NotFound(f"/proc/{head}: not a process id")
+        process = self._m.find(Pid(int(head)))
+        if not self._visible(who, process):
+            raise AccessDenied(f"/proc/{head}: process {head} is not yours")
+        return process, [p for p in rest.split("/") if p]
+
+    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:  # noqa: ARG002
+        """All processes at the root (with depth 2 those that ended too), else a process's files."""
+        m = self._m
+        if path:
+            self._find(who, path)
+            names = ("status", "context", "pages", "calls")
+            files: list[Json] = [{"path": f"{path}/{n}", "kind": "file"} for n in names]
+            return Outcome(value={"entries": files, "more": False}, label=SYSTEM)
+        rows = [p for p in m.table if p.pid and self._visible(who, p)]
+        if depth > 1:
+            rows = [p for p in m.done.values() if self._visible(who, p)] + rows
+        rows.sort(key=lambda p: p.pid)
+        shown: list[Json] = [row(m, p) for p in rows[:limit]]
+        return Outcome(value={"entries": shown, "more": len(rows) > limit}, label=SYSTEM)
+
+    async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
+        """A file of a process, as text."""
+        process, rest = self._find(who, path)
+        match rest:
+            case [] | ["status"]:
+                text = json.dumps(row(self._m, process), indent=1)
+            case ["context"]:
+                image = self._m.journal.wake(process)
+                text = "\n\n".join(f"[{x.role}] {x.text}" for x in image.context.window())
+            case ["pages", number] if number.isdigit():
+                text = self._page(process, int(number))
+            case ["calls", call]:
+                text = json.dumps(explain(self._m, process, call), indent=1, ensure_ascii=False)
+            case _:
+                raise NotFound(f"/proc/{path}: no such file", "status context pages/N calls/cN")
+        if process.pid not in self._m.active:
+            self._m.journal.sleep(process)
+        cut = text[offset : offset + limit]
+        after = offset + limit if offset + limit < len(text) else None
+        value = {"path": path, "size": len(text), "offset": offset, "next": after}
+        return Outcome(value=value, parts=(TextPart(cut),), label=process.label)
+
+    def _page(self, process: Process, number: int) -> str:
+        pages = self._m.journal.wake(process).context.pages
+        if number >= len(pages):
+            raise NotFound(f"process {process.pid} has pages 0 to {len(pages) - 1}")
+        message = pages[number].message
+        asks = "".join(f"\n{a.name} {a.args}" for a in message.asks)
+        return f"[{message.role}] {message.text}{asks}"
+
+    async def stat(self, who: Caller, path: str) -> Outcome:
+        """The row of a process."""
+        if not path:
+            return Outcome(value={"path": "", "kind": "dir", "size": len(self._m.table)})
+        process, _ = self._find(who, path)
+        return Outcome(value=row(self._m, process), label=SYSTEM)
+
+    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:  # noqa: ARG002
+        """Not by files: processes are changed by calls."""
+        raise Unsupported("/proc can't be written", "use kill, nice or send")
+
+    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002
+        """Processes whose goal contains the query."""
+        found = [p for p in self._m.table if self._visible(who, p)]
+        hits: list[Json] = [
+            {"path": f"{p.pid}/status", "line": 1, "text": p.goal}
+            for p in found
+            if query.lower() in p.goal.lower()
+        ]
+        return Outcome(value={"hits": hits[:limit], "more": len(hits) > limit}, label=SYSTEM)
+
+    async def remove(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002
+        """Not by files."""
+        raise Unsupported("/proc can't be written", "use kill")
+
+
+def explain(m: Machine, process: Process, call: str) -> Mapping[str, Json]:
+    """One call of a process: what was asked, the verdict, the outcome. Raises: NotFound."""
+    found: dict[str, Json] = {}
+    for fact in m.journal.facts(process.pid):
+        match fact.event:
+            case CallEntered(id=name) if name == call:
+                found = {"pid": process.pid, "at": fact.time, **wire.plain(fact.event)}
+            case CallReturned(id=name) if name == call:
+                found["returned"] = wire.plain(fact.event)
+            case _:
+                pass
+    if not found:
+        raise NotFound(f"process {process.pid} made no call {call}", "`oros log PID` lists them")
+    verdict = found["verdict"]
+    found["plain"] = (
+        f"allowed: {process.program} may {found['name']}, effect {found['effect']}"
+        if verdict == "allow"
+        else f"refused ({verdict}): {found.get('returned', {}).get('outcome', {}).get('error')}"
+    )
+    return found
