@@ -9,10 +9,15 @@ Shape = Literal["steps", "code"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A worked example, in the very form that the model is to answer in."""
+    """A worked example, in the very form that the model is to answer in.
+
+    If the answer is a call, `result` is what it came to and `final` the words after it.
+    """
 
     job: str
     answer: str
+    result: str = ""
+    final: str = ""
 
 
 @dataclass(frozen=True, slots=True)

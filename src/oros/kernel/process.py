@@ -119,7 +119,7 @@ def move(process: Process, state: State, on: str = "") -> None:
     process.state, process.on = state, on
 
 
-def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912, PLR0915 - the fold
+def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912 - the fold
     """Fold one event into the row."""
     process.changed = time
     match event:
@@ -132,12 +132,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.label, process.started = event.label, time
             move(process, State.READY)
         case Forked():
-            # The original's rows were folded before this one; the copy starts its own account.
-            process.ppid, process.limits, process.started = event.parent, event.limits, time
-            process.root, process.accounts = event.root, event.accounts
-            process.usage = process.reserved = NO_USAGE
-            process.state, process.on, process.why = State.READY, "", ""
-            process.status = None
+            copied(process, event, time)
         case Received(how=how):
             # Mail does not wake a process that waits for a person or a child.
             if process.on == "message" or (how == "steer" and process.on == "person"):
@@ -174,6 +169,15 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             move(process, State.REAPED)
         case _:
             pass
+
+
+def copied(process: Process, event: Forked, time: float) -> None:
+    """Fold a copy's first event: the original's rows were folded before; its account is new."""
+    process.ppid, process.limits, process.started = event.parent, event.limits, time
+    process.root, process.accounts = event.root, event.accounts
+    process.usage = process.reserved = NO_USAGE
+    process.state, process.on, process.why = State.READY, "", ""
+    process.status, process.answer = None, ""
 
 
 def signalled(process: Process, event: Signalled) -> None:

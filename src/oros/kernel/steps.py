@@ -1,7 +1,9 @@
 """The shape of capable models: tool calls one after another, then words."""
 
+from oros.abi import wire
 from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
-from oros.abi.message import say
+from oros.abi.manifest import Example
+from oros.abi.message import Ask, Message, TextPart, say
 from oros.kernel.actions import Action, Finish, Rest, Think
 from oros.kernel.image import Image
 
@@ -14,9 +16,8 @@ def absorb(image: Image, event: Event) -> None:
     match event:
         case Spawned():
             image.context.add("program", say("system", event.program.prompt))
-            for example in event.program.examples:
-                image.context.add("program", say("user", example.job))
-                image.context.add("program", say("assistant", example.answer))
+            for number, example in enumerate(event.program.examples):
+                show(image, number, example)
             if event.goal:
                 image.context.add("pinned", say("user", event.goal, event.label))
         case CallReturned() if image.closed is not None:
@@ -29,6 +30,21 @@ def absorb(image: Image, event: Event) -> None:
                 image.tries = 0
         case _:
             pass
+
+
+def show(image: Image, number: int, example: Example) -> None:
+    """A worked example as turns; an answer that is a call is shown as one."""
+    image.context.add("program", say("user", example.job))
+    if not example.result:
+        image.context.add("program", say("assistant", example.answer))
+        return
+    args = wire.arguments(example.answer)
+    name = str(args.pop("call", "")) if isinstance(args, dict) else ""
+    ask = Ask(f"example{number}", name, args)
+    image.context.add("program", Message("assistant", (), (ask,)))
+    result = Message("tool", (TextPart(example.result),), answers=ask.id)
+    image.context.add("program", result)
+    image.context.add("program", say("assistant", example.final))
 
 
 def decide(image: Image) -> Action:

@@ -27,7 +27,6 @@ from oros.abi.ports import (
 )
 from oros.abi.syscalls import TABLE
 from oros.abi.watch import Token
-from oros.kernel import constrain
 from oros.kernel.actions import Think
 from oros.kernel.context import CHARS_A_TOKEN
 from oros.kernel.image import Image
@@ -79,14 +78,14 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
     draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
     try:
         await m.journal.sync((process, ModelCalled(info.name, reserve, len(act.messages))))
-        request = request_of(process, act, info, reserve.tokens_out)
+        request = request_of(process, act, reserve.tokens_out)
         async with active.scope:
             await generate(m, process, model, request, draft, active)
     finally:
         m.accounts.release(process, reserve)
         active.text, active.progress = [], None
     if process.alive:
-        reply = close(image, draft, active.scope.reason, act, info)
+        reply = close(image, draft, active.scope.reason, info)
         m.accounts.charge(process, reply.usage)
         m.journal.write((process, reply))
 
@@ -133,21 +132,16 @@ def tools_of(calls: tuple[str, ...]) -> tuple[ToolSpec, ...]:
     return tuple(found)
 
 
-def request_of(process: Process, act: Think, info: ModelInfo, most: int) -> ModelRequest:
-    """The request in the form that the model can take."""
-    tools = tools_of(act.calls)
-    messages, schema = act.messages, act.schema
-    if tools and "tools" not in info.cans:
-        messages, schema = constrain.render(messages, tools), constrain.schema(tools)
-        tools = ()
+def request_of(process: Process, act: Think, most: int) -> ModelRequest:
+    """The request; the seed makes a retry of the same turn differ from the last."""
     return ModelRequest(
-        messages,
-        tools,
+        act.messages,
+        tools_of(act.calls),
         most,
         act.temperature,
         seed=process.seq,
         stop=act.stop,
-        schema=schema,
+        schema=act.schema,
         affinity=str(process.pid),
     )
 
@@ -258,15 +252,13 @@ def token(pid: Pid, delta: Delta) -> Token | None:
             return None
 
 
-def close(image: Image, draft: Draft, cut: str, act: Think, info: ModelInfo) -> ModelReplied:
+def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
     """The reply as a fact. `cut` is the signal that ended it, if one did."""
     label = image.context.label | Label(image.context.label.integrity, None, frozenset({info.name}))
     text, asks = draft.whole, asks_of(draft)
     finish: Finish = draft.finish
     if cut:
         finish, asks = ("interrupted" if cut == "INT" else "preempted"), ()
-    elif act.calls and "tools" not in info.cans and not draft.error:
-        text, asks = constrain.parse(text, image.turns)
     parts = (TextPart(text),) if text else ()
     message = Message("assistant", parts, asks, partial=bool(cut and text), label=label)
     usage = draft.usage or Usage(

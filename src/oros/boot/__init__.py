@@ -1,0 +1,1 @@
+"""Builds the machine from its parts: the only place that knows everybody."""
