@@ -1,0 +1,87 @@
+"""The configuration file: HOME/config.toml, every key known, every fault named.
+
+default_model = "local"          # a name below, or of the built-in ones
+synchronous = "NORMAL"           # or "FULL": durable at power loss too
+
+[models."acme/large"]            # any OpenAI-compatible server
+base_url = "https://api.example.com/v1"
+model = "large-2"                # its name there
+key_env = "ACME_API_KEY"         # the variable that holds the key; never the key itself
+window = 128000                  # tokens
+slots = 4                        # calls side by side
+price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
+cans = ["tools", "image"]
+small = false                    # true: the code-first program is its default
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from oros.abi import wire
+from oros.abi.errors import Invalid
+
+FILE = "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    """A model behind an OpenAI-compatible server."""
+
+    base_url: str
+    model: str = ""
+    key_env: str = ""
+    window: int = 32768
+    slots: int = 4
+    price: tuple[int, int, int] | None = None
+    cans: tuple[str, ...] = ("tools",)
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What can be set."""
+
+    default_model: str = "local"
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    models: Mapping[str, RemoteModel] = field(default_factory=dict)
+
+
+def default_home(env: Mapping[str, str] = os.environ) -> Path:
+    """Where the machine lives: $OROS_HOME, else the user's data folder."""
+    if env.get("OROS_HOME"):
+        return Path(env["OROS_HOME"]).absolute()
+    data = env.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "oros"
+
+
+def load(home: Path) -> Config:
+    """Read the configuration; none is the default one. Raises: Invalid, naming key and file."""
+    path = home / FILE
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise Invalid(f"{path}: {e}", "mend the file") from e
+    known(data, Config, f"{path}")
+    for name, model in data.get("models", {}).items():
+        if not isinstance(model, dict):
+            raise Invalid(f"{path}: models.{name} is no table")
+        known(model, RemoteModel, f"{path}: models.{name}")
+    try:
+        found: Config = wire.decode(Config, wire.dumps(data))
+    except Invalid as e:
+        raise Invalid(f"{path}: {e.why}", "mend the file") from e
+    return found
+
+
+def known(data: Mapping[str, object], kind: type, where: str) -> None:
+    """Refuse keys that mean nothing. Raises: Invalid."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # both kinds are dataclasses
+    for key in data:
+        if key not in names:
+            raise Invalid(f"{where}: there is no key {key!r}", f"keys: {' '.join(names)}")

@@ -1,0 +1,147 @@
+"""What a person asks of the machine that is no system call: status, models, doctor, replay.
+
+Joins the kernel and the devices into the one object that the gate serves.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from oros.abi import wire
+from oros.abi.errors import Invalid, NoCall, OrosError
+from oros.abi.ids import PERSON, START, Pid, Seq
+from oros.abi.message import Json
+from oros.abi.ports import Progress
+from oros.abi.syscalls import Outcome
+from oros.abi.watch import Fact, Token
+from oros.kernel.kernel import Kernel
+from oros.services import proc
+from oros.services.apps.programs import builtin
+from oros.services.replay import replay
+
+Query = Callable[[Mapping[str, Json]], Awaitable[Json]]
+Report = Callable[[Progress], None]
+Long = Callable[[Mapping[str, Json], Report], Awaitable[Json]]
+
+
+@dataclass(slots=True)
+class Console:
+    """One machine as the gate sees it. `boot` adds queries about devices."""
+
+    kernel: Kernel
+    version: str
+    queries: dict[str, Query] = field(default_factory=dict)
+    longs: dict[str, Long] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.queries |= {
+            "status": self.status,
+            "programs": self.programs,
+            "slots": self.slots,
+            "replay": self.replay,
+            "explain": self.explain,
+            "live": self.live,
+        }
+
+    async def request(self, name: str, args: Mapping[str, Json]) -> Outcome:
+        """The person's call, through the one door."""
+        return await self.kernel.request(name, args)
+
+    def watch(
+        self, pid: Pid | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Fact | Token]]]:
+        """Facts and tokens from now on."""
+        return self.kernel.watch(pid)
+
+    def history(self, pid: Pid, after: Seq = START) -> Sequence[Fact]:
+        """Committed facts of a process. Raises: NoProcess."""
+        return self.kernel.history(pid, after)
+
+    async def query(self, name: str, args: Mapping[str, Json]) -> Json:
+        """Answer a question. Raises: NoCall, and what the query raises."""
+        found = self.queries.get(name)
+        if found is None:
+            raise NoCall(
+                f"there is no query {name!r}", f"queries: {' '.join(sorted(self.queries))}"
+            )
+        return await found(args)
+
+    async def progress(self, name: str, args: Mapping[str, Json]) -> AsyncIterator[Json]:
+        """Do something long; yields progress, then `{"result"}` or `{"error"}`."""
+        found = self.longs.get(name)
+        if found is None:
+            raise NoCall(f"there is no {name!r}", f"there are: {' '.join(sorted(self.longs))}")
+        steps: asyncio.Queue[Progress | None] = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(self._settled(found, args, steps))
+            while (step := await steps.get()) is not None:
+                yield {"what": step.what, "done": step.done, "total": step.total}
+        yield work.result()
+
+    @staticmethod
+    async def _settled(
+        work: Long, args: Mapping[str, Json], steps: "asyncio.Queue[Progress | None]"
+    ) -> Json:
+        try:
+            return {"result": await work(args, steps.put_nowait)}
+        except OrosError as e:
+            return wire.plain(wire.failed(e))
+        finally:
+            steps.put_nowait(None)
+
+    def halt(self) -> None:
+        """Stop the machine."""
+        self.kernel.halt()
+
+    # ---- queries -------------------------------------------------------------------------------
+
+    async def status(self, _: Mapping[str, Json]) -> Json:
+        """How the machine stands."""
+        m = self.kernel.m
+        states: dict[str, int] = {}
+        for process in m.table:
+            if process.pid != PERSON:
+                states[str(process.state)] = states.get(str(process.state), 0) + 1
+        return {"version": self.version, "processes": states, "awake": len(m.active)}
+
+    async def programs(self, _: Mapping[str, Json]) -> Json:
+        """The programs there are."""
+        return [{"name": p.name, "shape": p.shape, "about": p.about} for p in builtin().values()]
+
+    async def slots(self, _: Mapping[str, Json]) -> Json:
+        """The slots of each model in use: who holds one, who waits."""
+        return [
+            {
+                "model": name,
+                "slots": slots.count,
+                "running": [r.claim.pid for r in slots.running],
+                "waiting": [w.claim.pid for w in slots.waiting],
+                "preemptions": slots.preemptions,
+            }
+            for name, slots in self.kernel.m.slots.items()
+        ]
+
+    async def replay(self, args: Mapping[str, Json]) -> Json:
+        """Decide a run anew, call for call, with model and devices unplugged."""
+        process = self.kernel.m.find(pid_of(args))
+        await self.kernel.m.journal.sync()
+        return replay(self.kernel.m.journal.rows(process.pid)).plain()
+
+    async def explain(self, args: Mapping[str, Json]) -> Json:
+        """One call: what was asked, the verdict, the outcome."""
+        process = self.kernel.m.find(pid_of(args))
+        return dict(proc.explain(self.kernel.m, process, str(args.get("call", ""))))
+
+    async def live(self, args: Mapping[str, Json]) -> Json:
+        """The text that a process is streaming now."""
+        active = self.kernel.m.active.get(pid_of(args))
+        return {"text": "".join(active.text) if active else ""}
+
+
+def pid_of(args: Mapping[str, Json]) -> Pid:
+    """The pid among arguments, a number or its text. Raises: Invalid."""
+    try:
+        return Pid(int(args.get("pid", "")))
+    except (TypeError, ValueError) as e:
+        raise Invalid(f"pid is a number, not {args.get('pid')!r}") from e
