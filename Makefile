@@ -1,8 +1,57 @@
-# One place for every command a developer needs. `make check` is what CI runs.
+# Every command that a developer needs. `make run` is the first, `make check` is what CI runs.
 PY ?= python3
 BIN := .venv/bin
+export OROS_HOME ?= $(HOME)/.local/share/oros
+
+.PHONY: run check format lint types contracts house test crash simulate bench-overhead bench-tasks bench-scheduler clean
+
+# The main job, from nothing: environment, install, the model in the box, and a job on real files.
+run: .venv/ready
+	@$(BIN)/oros models pull
+	@cd examples && ../$(BIN)/oros run "How many penguins of each species are in tables/penguins.csv? Write the counts to counts.csv with the columns species and count."
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv
-	$(BIN)/pip install -q -e '.[local,dev]' -c constraints.txt
+	$(BIN)/python -m pip install -q -e '.[local,dev]' -c constraints.txt
 	@touch .venv/ready
+
+check: lint types contracts house test
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+contracts: .venv/ready
+	$(BIN)/lint-imports --no-cache
+
+house: .venv/ready
+	$(BIN)/python tools/house.py
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q
+
+# Longer proofs; each prints its figures.
+crash: .venv/ready
+	$(BIN)/python -m tests.crash --kills 300
+
+simulate: .venv/ready
+	$(BIN)/python -m tests.simulation --seeds 20000
+
+bench-overhead: .venv/ready
+	$(BIN)/python -m bench.overhead
+
+bench-tasks: .venv/ready
+	$(BIN)/python -m bench.tasks
+
+bench-scheduler: .venv/ready
+	$(BIN)/python -m bench.scheduler
+
+clean:
+	rm -rf .venv bench/.venvs bench/.out

@@ -81,7 +81,7 @@ def load(home: Path) -> Config:
 
 def known(data: Mapping[str, object], kind: type, where: str) -> None:
     """Refuse keys that mean nothing. Raises: Invalid."""
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # both kinds are dataclasses
+    names = [f.name for f in fields(kind)]
     for key in data:
         if key not in names:
             raise Invalid(f"{where}: there is no key {key!r}", f"keys: {' '.join(names)}")
