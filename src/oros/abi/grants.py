@@ -62,3 +62,6 @@ class Usage:
             self.seconds + other.seconds,
             self.calls + other.calls,
         )
+
+
+NO_USAGE = Usage()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from oros.abi.errors import OrosError
-from oros.abi.grants import NO_LIMITS, Limits
+from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, Usage
 from oros.abi.ids import PERSON, START, Pid, Seq
 from oros.abi.labels import SYSTEM, Label
 from oros.abi.message import Json, Part
@@ -304,10 +304,11 @@ class Failure:
 class Outcome:
     """What a call came to: a `value` (shape in the call's docstring), parts, or an error.
 
-    `label` is the join of the caller's and of all that was read.
+    `label` is the join of the caller's and of all that was read; `usage` is what a device spent.
     """
 
     value: Json = None
     parts: tuple[Part, ...] = ()
     error: Failure | None = None
     label: Label = SYSTEM
+    usage: Usage = NO_USAGE

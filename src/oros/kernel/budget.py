@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from oros.abi.errors import OverBudget
-from oros.abi.grants import Limits, Usage
+from oros.abi.grants import NO_USAGE, Limits, Usage
 from oros.abi.ids import Pid
-from oros.kernel.process import NO_USAGE, Process
+from oros.kernel.process import Process
 
 N = TypeVar("N", int, float)
 

@@ -20,7 +20,7 @@ from oros.abi.errors import (
     TimedOut,
 )
 from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
-from oros.abi.grants import MountPoint, Usage
+from oros.abi.grants import NO_USAGE, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
 from oros.abi.labels import USER
 from oros.abi.message import Ask, Json, say
@@ -176,7 +176,7 @@ def returned(
     if not caller.alive:
         return
     outcome = replace(outcome, label=outcome.label | caller.label)
-    m.accounts.charge(caller, Usage(seconds=seconds))
+    m.accounts.charge(caller, outcome.usage + Usage(seconds=seconds))
     m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
 
 
@@ -265,12 +265,11 @@ async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
         draft = await thinking.infer(m, caller, request, call.model)
     finally:
         m.accounts.release(caller, need)
-    m.accounts.charge(caller, draft.usage or Usage())
     text = draft.whole
     value: Json = {"text": text}
     if call.schema is not None:
         value = {"value": wire.arguments(text)}
-    return Outcome(value=value, label=caller.label)
+    return Outcome(value=value, label=caller.label, usage=draft.usage or NO_USAGE)
 
 
 async def again(m: Machine, caller: Process, entered: CallEntered, times: int) -> bool:

@@ -27,7 +27,7 @@ from oros.abi.events import (
     Signalled,
     Spawned,
 )
-from oros.abi.grants import NO_LIMITS, Limits, MountPoint, Usage
+from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, START, Pid, Seq
 from oros.abi.labels import SYSTEM, Label
 
@@ -59,7 +59,6 @@ LEGAL: dict[State, frozenset[State]] = {
 WAITS_ON = {"wait": "child", "recv": "message", "sleep": "timer", "ask": "person"}
 """What the blocking calls wait for; any other call waits for its device: "call"."""
 
-NO_USAGE = Usage()
 GOAL_CHARS = 160
 
 
@@ -148,7 +147,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.usage += Usage(calls=1)
             move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
         case CallReturned():
-            process.usage += Usage(seconds=event.seconds)
+            process.usage += event.outcome.usage + Usage(seconds=event.seconds)
             process.label |= event.outcome.label
             move(process, State.RUNNING)
         case Doubted():
