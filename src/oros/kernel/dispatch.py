@@ -57,6 +57,7 @@ class Entry:
 
     call: Call
     effect: Effect
+    mounts: tuple[MountPoint, ...]
     point: MountPoint | None
     rest: str
 
@@ -101,7 +102,7 @@ def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]
     if caller.pid == PERSON and call.name in monitor.WRITES and point and point.right != "rw":
         raise AccessDenied(f"{call.name}: {point.path} can't be written")
     effect = m.tool(call.tool).spec.effect if isinstance(call, CallTool) else call.effect
-    return Entry(call, effect, point, rest)
+    return Entry(call, effect, mounts, point, rest)
 
 
 async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Outcome | None:
@@ -207,19 +208,20 @@ def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Await
         return file_call(m, who, entry, entry.point)
     match call:
         case Run() | CallTool() | Browse():
-            return device_of(m, caller, call).perform(who, args)
+            return device_of(m, entry).perform(who, args)
         case Infer():
             return inference(m, caller, call)
         case _:
             raise NoDevice(f"nothing here performs {call.name}")
 
 
-def device_of(m: Machine, caller: Process, call: Call) -> Device:
+def device_of(m: Machine, entry: Entry) -> Device:
     """The device of a call that is not about files. Raises: NoDevice."""
+    call = entry.call
     if isinstance(call, CallTool):
         return m.tool(call.tool).device
     if isinstance(call, Run) and m.world.runner is not None:
-        return m.world.runner(caller)
+        return m.world.runner(entry.mounts)
     raise NoDevice(f"nothing here performs {call.name}", "`oros doctor` tells what is missing")
 
 
@@ -297,7 +299,7 @@ async def reconcile(
     """A `once` call in doubt: the device is asked, else the person, once."""
     who = Caller(caller.pid, entered.key, caller.label)
     try:
-        device = device_of(m, caller, entry.call)
+        device = device_of(m, entry)
         found = await device.reconcile(who, wire.call_args(entry.call))
     except OrosError:
         found = None

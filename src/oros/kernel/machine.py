@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from oros.abi.errors import NoDevice, NoProcess
 from oros.abi.events import CallEntered
+from oros.abi.grants import MountPoint
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.manifest import Program
 from oros.abi.message import Json
@@ -41,7 +42,7 @@ class World:
     model: Callable[[str], Model]
     server: Callable[[str], FileServer]
     program: Callable[[str, Model], Program]
-    runner: Callable[[Process], Device] | None = None
+    runner: Callable[[tuple[MountPoint, ...]], Device] | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     node: str = "oros"
 
