@@ -1,0 +1,127 @@
+"""The daemon: builds the machine from its parts, opens the door, and stops it in order."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import oros
+from oros.abi.errors import AccessDenied, OrosError
+from oros.abi.ports import Model, Store, Tool
+from oros.boot.config import Config, load
+from oros.boot.devices import Devices
+from oros.boot.models import Models
+from oros.drivers.clock.wall import SystemRandom, WallClock
+from oros.drivers.store.sqlite import SqliteStore
+from oros.gate.http import Gate
+from oros.kernel.kernel import Kernel
+from oros.kernel.machine import World
+from oros.services.apps.programs import builtin, program
+from oros.services.console import Console
+
+JOURNAL = "journal.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts that a test or an embedding program puts in the place of the usual ones."""
+
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    model: Callable[[str], Model] | None = None
+    store: Callable[[Store], Store] | None = None
+
+
+def prepare(home: Path) -> None:
+    """Make the home folder, closed to others. Raises: AccessDenied."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "log").mkdir(mode=0o700, exist_ok=True)
+    except OSError as e:
+        raise AccessDenied(f"{home}: {e.strerror}", "set OROS_HOME to a folder of yours") from e
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise AccessDenied(f"{home} can't be written", "set OROS_HOME to a folder of yours")
+
+
+async def serve(home: Path, parts: Parts | None = None) -> None:
+    """Run a machine until it is halted. Raises: what a part that can't be built says; Panic."""
+    parts = parts or Parts()
+    prepare(home)
+    config: Config = load(home)
+    store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
+    clock = WallClock()
+    models = Models(config, home / "models")
+    try:
+        if parts.store is not None:
+            store = parts.store(store)
+        devices = Devices(store)
+        world = World(
+            store,
+            clock,
+            SystemRandom(),
+            parts.model or models,
+            devices.server,
+            program,
+            devices.runner,
+            parts.tools,
+            node_of(store),
+        )
+        kernel = Kernel(world)
+        devices.machine = kernel.m
+        kernel.boot(builtin()["shell"])
+        console = Console(kernel, oros.__version__)
+        console.queries |= models.queries() | devices.queries()
+        console.longs |= models.longs()
+        await run(kernel, Gate(console, home))
+    finally:
+        await models.close()
+        await store.close()
+
+
+def node_of(store: Store) -> str:
+    """This machine's own name in idempotency keys, made once."""
+    found = store.get_setting("node")
+    if found is None:
+        found = SystemRandom().token(4)
+        store.put_setting("node", found)
+    return found
+
+
+async def run(kernel: Kernel, gate: Gate) -> None:
+    """Serve the door while the kernel runs; SIGTERM and SIGINT halt in order."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, kernel.halt)
+    async with gate.open(), asyncio.TaskGroup() as tasks:
+        tasks.create_task(kernel.run())
+        await asyncio.sleep(0)
+        tell("ready")
+
+
+def tell(line: str) -> None:
+    """Say a line to whoever started the daemon."""
+    sys.stderr.write(f"oros: {line}\n")
+    sys.stderr.flush()
+
+
+def main(home: Path, parts: Parts | None = None) -> int:
+    """Run the daemon; the exit code follows the error tree."""
+    try:
+        asyncio.run(serve(home, parts))
+    except OrosError as e:
+        tell(str(e))
+        return e.exit_code
+    except BaseExceptionGroup as group:
+        tell("; ".join(str(e) for e in flat(group)))
+        return 70
+    return 0
+
+
+def flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The leaves of a group of errors."""
+    found: list[BaseException] = []
+    for e in group.exceptions:
+        found += flat(e) if isinstance(e, BaseExceptionGroup) else [e]
+    return found

@@ -1,0 +1,67 @@
+"""Mounts and the sandbox, as the kernel asks for them: by source, by process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from oros.abi.errors import NoDevice
+from oros.abi.grants import MountPoint
+from oros.abi.message import Json
+from oros.abi.ports import Device, FileServer, Store
+from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
+from oros.kernel.machine import Machine
+from oros.kernel.namespace import HOME
+from oros.services.console import Query
+from oros.services.files.folder import Folder
+from oros.services.proc import ProcServer
+from oros.services.run.device import RunDevice
+
+
+class Devices:
+    """Makes a file server for each mount source, and a runner for each folder, when first used."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sandbox = BwrapSandbox()
+        self._folders: dict[str, Folder] = {}
+        self._runners: dict[str, Device] = {}
+        self.machine: Machine | None = None
+
+    def server(self, source: str) -> FileServer:
+        """The file server of a mount source. Raises: NoDevice, NotFound."""
+        scheme, _, rest = source.partition(":")
+        if scheme == "proc" and self.machine is not None:
+            return ProcServer(self.machine)
+        if scheme == "work":
+            found = self._folders.get(rest)
+            if found is None:
+                found = self._folders[rest] = Folder(Path(rest), self._store)
+            return found
+        raise NoDevice(f"nothing serves {source!r}")
+
+    def runner(self, mounts: tuple[MountPoint, ...]) -> Device:
+        """What performs `run` in a namespace: the sandbox over its /work. Raises: NoDevice."""
+        for point in mounts:
+            if point.path == HOME:
+                found = self._runners.get(point.source)
+                if found is None:
+                    root = Path(point.source.removeprefix("work:"))
+                    found = RunDevice(self._sandbox, root, self._store)
+                    self._runners[point.source] = found
+                return found
+        raise NoDevice("this process has no folder to run in", "start it with a folder")
+
+    def queries(self) -> dict[str, Query]:
+        """What a person may ask about devices."""
+        return {"doctor": self.doctor}
+
+    async def doctor(self, _: Mapping[str, Json]) -> Json:
+        """What the sandbox holds on this machine, found by running it."""
+        report = await self._sandbox.probe()
+        return {
+            "sandbox": report.backend,
+            "version": report.version,
+            "works": report.works,
+            "held": list(report.held),
+            "not_held": dict(report.not_held),
+            "fix": report.fix,
+        }
