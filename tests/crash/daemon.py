@@ -13,6 +13,7 @@ from pathlib import Path
 from oros.sdk.testing.scripted import Answer, ScriptedModel
 from tests.crash.ledger import tools
 
+from oros.abi.manifest import Program
 from oros.abi.message import Ask
 from oros.abi.ports import ModelInfo, ModelRequest, ProcessRow, Row
 from oros.boot.daemon import Parts, main
@@ -21,7 +22,7 @@ STEPS = ("note", "pay", "note", "pay", "note")
 
 
 class FaultyStore:
-    """The real store, behind two points of death: before a commit is queued, and after it is done."""
+    """The real store, with two points of death: before a commit is queued, after it is done."""
 
     def __init__(self, store, crash) -> None:
         self._store, self._crash = store, crash
@@ -55,7 +56,13 @@ def run(home: str, ledger: str, seed: str, probability: str) -> int:
 
     info = ModelInfo("scripted", 32768, 8, frozenset({"tools", "resume"}), (0, 0, 0))
     model = ScriptedModel(script, info=info)
-    parts = Parts(tools(Path(ledger), crash), lambda _: model, lambda s: FaultyStore(s, crash))
+    program = Program("crash", "five steps", "steps", "Make five steps.", ("call",))
+    parts = Parts(
+        tools(Path(ledger), crash),
+        {"crash": program},
+        lambda _: model,
+        lambda store: FaultyStore(store, crash),
+    )
     return main(Path(home), parts)
 
 

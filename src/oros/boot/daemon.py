@@ -10,6 +10,7 @@ from pathlib import Path
 
 import oros
 from oros.abi.errors import AccessDenied, OrosError
+from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
@@ -30,6 +31,7 @@ class Parts:
     """Parts that a test or an embedding program puts in the place of the usual ones."""
 
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    programs: Mapping[str, Program] = field(default_factory=dict)
     model: Callable[[str], Model] | None = None
     store: Callable[[Store], Store] | None = None
 
@@ -63,7 +65,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             SystemRandom(),
             parts.model or models,
             devices.server,
-            program,
+            lambda name, model: parts.programs.get(name) or program(name, model),
             devices.runner,
             parts.tools,
             node_of(store),
