@@ -76,6 +76,8 @@ def stop(m: Machine, process: Process) -> None:
     if active is not None:
         active.scope.cancel("KILL")
     m.journal.sleep(process)
+    if process.pid in m.ends:
+        m.ends.pop(process.pid).set()
     if process.pid > INIT and process.root == process.pid:
         for slots in m.slots.values():
             slots.attained.pop(process.pid, None)

@@ -1,8 +1,7 @@
 """The kernel's face: boot from the journal, run, take the person's calls, let facts be watched."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 
 from oros.abi import wire
 from oros.abi.errors import Invalid, NoCall, TimedOut
@@ -13,11 +12,11 @@ from oros.abi.labels import SYSTEM
 from oros.abi.manifest import Program
 from oros.abi.message import Ask, Json
 from oros.abi.syscalls import TABLE, Outcome
-from oros.abi.watch import Fact, Token
+from oros.abi.watch import Fact
 from oros.kernel import control, dispatch, loop, namespace, scheduler
 from oros.kernel.ending import finished
 from oros.kernel.journal import Journal
-from oros.kernel.machine import Activation, Machine, World
+from oros.kernel.machine import Activation, Machine, Tell, World
 from oros.kernel.process import Process, State
 from oros.kernel.timers import Timers
 
@@ -31,7 +30,6 @@ class Kernel:
         self.m = Machine(world, Journal(world.store, world.clock), Timers(world.clock))
         self._tasks: asyncio.TaskGroup | None = None
         self.m.start = self._start
-        self.m.journal.watcher = self._tell
 
     def boot(self, init: Program) -> None:
         """Load the table and park what was parked; the first boot makes the person and pid 1."""
@@ -115,10 +113,6 @@ class Kernel:
             process.state = State.RUNNING
         self._tasks.create_task(loop.activate(m, process))
 
-    def _tell(self, facts: Sequence[Fact]) -> None:
-        if self.m.hub.watched:
-            self.m.hub.publish(facts)
-
     # ---- the person's way in -------------------------------------------------------------------
 
     async def request(self, name: str, args: Mapping[str, Json]) -> Outcome:
@@ -145,12 +139,10 @@ class Kernel:
         if pid == PERSON:
             raise Invalid("wait: which process?", "give a pid")
         try:
-            async with asyncio.timeout(timeout), self.m.hub.watch(pid) as facts:
+            async with asyncio.timeout(timeout):
                 process = self.m.find(pid)
                 if process.alive:
-                    async for batch in facts:
-                        if any(isinstance(x, Fact) and x.event.kind == "exited" for x in batch):
-                            break
+                    await self.m.ends.setdefault(pid, asyncio.Event()).wait()
                 return finished(process)
         except TimeoutError:
             error = TimedOut(f"process {pid} has not ended in {timeout:g} seconds")
@@ -158,11 +150,9 @@ class Kernel:
 
     # ---- facts come up -------------------------------------------------------------------------
 
-    def watch(
-        self, pid: Pid | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Fact | Token]]]:
-        """Watch committed facts and streaming tokens, of one process or of all, from now on."""
-        return self.m.hub.watch(pid)
+    def listen(self, tell: Tell | None) -> None:
+        """Tell somebody of committed facts and streaming tokens from now on; None: nobody."""
+        self.m.tell = self.m.journal.watcher = tell
 
     def history(self, pid: Pid, after: Seq = START) -> list[Fact]:
         """The committed facts of a process. Raises: NoProcess."""

@@ -5,7 +5,7 @@ Dispatch, control and the loop are functions over it. It performs nothing by its
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oros.abi.errors import NoDevice, NoProcess
@@ -15,14 +15,16 @@ from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.manifest import Program
 from oros.abi.message import Json
 from oros.abi.ports import Clock, Device, FileServer, Model, Random, Store, Tool
-from oros.abi.watch import Token
+from oros.abi.watch import Fact, Token
 from oros.kernel.budget import Accounts
-from oros.kernel.hub import Hub
 from oros.kernel.journal import Journal
 from oros.kernel.process import Process, State, Table
 from oros.kernel.scope import Scope
 from oros.kernel.slots import Slots
 from oros.kernel.timers import Timers
+
+Tell = Callable[[Sequence[Fact | Token]], None]
+"""Who is told of committed facts and of tokens, if anybody."""
 
 KEPT = 1000
 """Reaped rows that `ps -a` still shows from memory; all journals stay in the store."""
@@ -75,7 +77,8 @@ class Machine:
     timers: Timers
     table: Table = field(default_factory=Table)
     accounts: Accounts = field(default_factory=Accounts)
-    hub: Hub = field(default_factory=Hub)
+    tell: Tell | None = None
+    ends: dict[Pid, asyncio.Event] = field(default_factory=dict)
     slots: dict[str, Slots] = field(default_factory=dict)
     active: dict[Pid, Activation] = field(default_factory=dict)
     blocked: dict[Pid, Blocked] = field(default_factory=dict)

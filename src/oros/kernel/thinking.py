@@ -182,7 +182,8 @@ async def generate(
                 return
             delay = min(MAX_BACKOFF, BACKOFF * 2**tries) * (0.5 + m.world.random.random())
             active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
-            m.hub.publish([active.progress])
+            if m.tell is not None:
+                m.tell([active.progress])
             draft.asks.clear()
             await clock.sleep(max(delay, e.retry_after or 0.0))
 
@@ -218,8 +219,8 @@ async def stream(
             take(draft, batch)
             if active is not None:
                 active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
-            if m.hub.watched:
-                m.hub.publish([t for t in (token(pid, d) for d in batch) if t is not None])
+            if m.tell is not None:
+                m.tell([t for t in (token(pid, d) for d in batch) if t is not None])
     if draft.usage is None:
         raise BadReply("the stream stopped without an end")
 

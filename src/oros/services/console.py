@@ -18,6 +18,7 @@ from oros.abi.watch import Fact, Token
 from oros.kernel.kernel import Kernel
 from oros.services import proc
 from oros.services.apps.programs import builtin
+from oros.services.hub import Hub
 from oros.services.replay import replay
 
 Query = Callable[[Mapping[str, Json]], Awaitable[Json]]
@@ -33,8 +34,10 @@ class Console:
     version: str
     queries: dict[str, Query] = field(default_factory=dict)
     longs: dict[str, Long] = field(default_factory=dict)
+    hub: Hub = field(init=False)
 
     def __post_init__(self) -> None:
+        self.hub = Hub(self.kernel.listen)
         self.queries |= {
             "status": self.status,
             "programs": self.programs,
@@ -52,7 +55,7 @@ class Console:
         self, pid: Pid | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Fact | Token]]]:
         """Facts and tokens from now on."""
-        return self.kernel.watch(pid)
+        return self.hub.watch(pid)
 
     def history(self, pid: Pid, after: Seq = START) -> Sequence[Fact]:
         """Committed facts of a process. Raises: NoProcess."""

@@ -4,25 +4,22 @@ A watcher that can't keep up is told so and cut off; it can read the journal and
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from oros.abi.ids import Pid
 from oros.abi.watch import Fact, Token
+from oros.kernel.machine import Tell
 
 QUEUE = 4096
 
 
 class Hub:
-    """The watchers of one machine."""
+    """The watchers of one machine. It listens to the kernel only while somebody watches."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: Callable[[Tell | None], None]) -> None:
+        self._listen = listen
         self._watchers: list[tuple[Pid | None, asyncio.Queue[Fact | Token | None]]] = []
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody watches."""
-        return bool(self._watchers)
 
     def publish(self, items: Sequence[Fact | Token]) -> None:
         """Hand items to those who watch their process, or all."""
@@ -47,10 +44,13 @@ class Hub:
         queue: asyncio.Queue[Fact | Token | None] = asyncio.Queue()
         entry = (pid, queue)
         self._watchers.append(entry)
+        self._listen(self.publish)
         try:
             yield self._batches(queue)
         finally:
             self._watchers.remove(entry)
+            if not self._watchers:
+                self._listen(None)
 
     @staticmethod
     async def _batches(
