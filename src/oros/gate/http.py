@@ -1,0 +1,182 @@
+"""The daemon's door: system calls, questions and facts over HTTP/1.1 on a Unix socket.
+
+    POST /v1/calls/NAME      a call as the person: JSON arguments in, an outcome out
+    GET  /v1/events          facts and tokens: ?pid= &after= &follow=0, server-sent events
+    GET  /v1/query/NAME      what is no system call: ?key=value in, {"value"} out
+    POST /v1/progress/NAME   something long, as server-sent events
+    GET  /v1/status          the same as /v1/query/status
+    POST /v1/halt            stop the machine
+
+An outcome is `{"value", "parts", "error": {"code", "why", "hint", "retryable"}, "label", "usage"}`;
+with an error in it the status is 4xx or 5xx. A client that goes away cancels its request.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from aiohttp import web
+
+from oros.abi import wire
+from oros.abi.errors import DeviceFailed, Invalid, NotFound, OrosError, TooBig
+from oros.abi.ids import Pid, Seq
+from oros.abi.message import Json
+from oros.abi.syscalls import Outcome
+from oros.gate.auth import Who, admit, peer_of
+from oros.gate.door import listening
+from oros.gate.events import Feed
+from oros.gate.machine import Machine
+
+BODY = 16 << 20
+"""Bytes of a request's body at most."""
+
+PATIENCE = 0.2
+"""Seconds that a halting machine leaves the last answers to get out."""
+
+STATUS = {
+    "EACCES": 403,
+    "ENOENT": 404,
+    "ESRCH": 404,
+    "EEXIST": 409,
+    "EINVAL": 400,
+    "ENOSYS": 404,
+    "ENODEV": 404,
+    "EDQUOT": 402,
+    "E2BIG": 413,
+    "EAGAIN": 503,
+    "ETIMEDOUT": 504,
+    "EINTR": 409,
+    "EDEADLK": 409,
+    "ECHILD": 409,
+    "ECONN": 502,
+    "EPROTO": 502,
+}
+"""The HTTP status of an error code; any other is a 500."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Gate:
+    """The door of one machine. `who` tells who is at the other end of a connection."""
+
+    def __init__(self, machine: Machine, home: Path, who: Who = peer_of) -> None:
+        self._machine = machine
+        self._home = home
+        self._who = who
+        self._feeds: set[Feed] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Let clients in, for the time of the block. Raises: Busy, AccessDenied."""
+        app = web.Application(client_max_size=BODY, middlewares=[self._border])
+        app.add_routes(
+            [
+                web.post("/v1/calls/{name}", self._call),
+                web.get("/v1/events", self._events),
+                web.get("/v1/query/{name}", self._query),
+                web.post("/v1/progress/{name}", self._progress),
+                web.get("/v1/status", self._query),
+                web.post("/v1/halt", self._halt),
+            ]
+        )
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=PATIENCE
+        )
+        with listening(self._home) as door:
+            await runner.setup()
+            try:
+                await web.SockSite(runner, door).start()
+                yield
+            finally:
+                for feed in self._feeds:
+                    feed.end("halt")
+                await runner.cleanup()
+
+    @web.middleware
+    async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Ask who it is, and turn every error into an outcome."""
+        try:
+            transport = request.transport
+            link = transport.get_extra_info("socket") if transport is not None else None
+            if link is None:
+                raise ConnectionResetError
+            admit(link, self._who)
+            return await handler(request)
+        except OrosError as e:
+            return outcome(wire.failed(e))
+        except web.HTTPRequestEntityTooLarge:
+            return outcome(wire.failed(TooBig(f"a request has at most {BODY >> 20} MiB")))
+        except web.HTTPException as e:
+            return outcome(wire.failed(NotFound(f"{request.method} {request.path}: {e.reason}")))
+        except ConnectionError:
+            raise
+        except Exception as e:  # noqa: BLE001 - border: a bug must not close the door for others
+            traceback.print_exc(file=sys.stderr)
+            return outcome(wire.failed(DeviceFailed(f"the daemon failed: {e!r}", "see its log")))
+
+    async def _call(self, request: web.Request) -> web.Response:
+        return outcome(await self._machine.request(request.match_info["name"], await body(request)))
+
+    async def _query(self, request: web.Request) -> web.Response:
+        name = request.match_info.get("name", "status")
+        return outcome(Outcome(value=await self._machine.query(name, dict(request.query))))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        pid = number(request.query.get("pid"), "pid")
+        after = request.query.get("after") or request.headers.get("Last-Event-ID")
+        follow = request.query.get("follow") != "0"
+        feed = Feed(request)
+        self._feeds.add(feed)
+        try:
+            return await feed.facts(
+                self._machine,
+                None if pid is None else Pid(pid),
+                Seq(number(after, "after") or 0),
+                follow=follow,
+            )
+        finally:
+            self._feeds.remove(feed)
+
+    async def _progress(self, request: web.Request) -> web.StreamResponse:
+        steps = self._machine.progress(request.match_info["name"], await body(request))
+        feed = Feed(request)
+        self._feeds.add(feed)
+        try:
+            return await feed.lines(cast("AsyncGenerator[Json]", steps))
+        finally:
+            self._feeds.remove(feed)
+
+    async def _halt(self, _: web.Request) -> web.Response:
+        self._machine.halt()
+        return outcome(Outcome())
+
+
+def outcome(found: Outcome) -> web.Response:
+    """An outcome as an answer."""
+    status = 200 if found.error is None else STATUS.get(found.error.code, 500)
+    return web.json_response(wire.plain(found), status=status)
+
+
+async def body(request: web.Request) -> dict[str, Json]:
+    """The arguments in a request. Raises: Invalid."""
+    text = await request.read()
+    try:
+        found = json.loads(text or b"{}")
+    except ValueError as e:
+        raise Invalid(f"the request's body is no JSON: {e}") from e
+    if not isinstance(found, dict):
+        raise Invalid("the request's body is no JSON object")
+    return found
+
+
+def number(text: str | None, name: str) -> int | None:
+    """A whole number among the parameters. Raises: Invalid."""
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise Invalid(f"{name} is a whole number, not {text!r}")
+    return int(text)
