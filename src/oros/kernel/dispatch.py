@@ -115,14 +115,12 @@ async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) 
         deadline = None
         if result.seconds is not None:
             deadline = m.world.clock.monotonic() + result.seconds
-        await m.journal.sync((caller, entered))
-        park(m, caller, Blocked(entered, deadline, result.on))
+        blocked = Blocked(entered, deadline, result.on)
+        await m.journal.sync((caller, entered), after=[lambda: park(m, caller, blocked)])
         return None
     ended = any(p is caller and isinstance(e, Exited) for p, e in result.entries)
     back = [] if ended else [(caller, CallReturned(entered.id, result.outcome))]
-    await m.journal.sync((caller, entered), *result.entries, *back)
-    for act in result.after:
-        act()
+    await m.journal.sync((caller, entered), *result.entries, *back, after=result.after)
     return result.outcome
 
 

@@ -5,6 +5,7 @@ the fold of what was written; what must not be lost before it is acted on is awa
 fails is a panic: nothing is done that could not be written down.
 """
 
+import asyncio
 import json
 from asyncio import Future
 from collections.abc import Callable, Sequence
@@ -62,10 +63,17 @@ class Journal:
         """
         self._queue(entries).add_done_callback(Future.exception)
 
-    async def sync(self, *entries: Entry) -> None:
-        """Append facts and wait until they, and all before them, can't be lost. Raises: Panic."""
+    async def sync(self, *entries: Entry, after: Sequence[Callable[[], None]] = ()) -> None:
+        """Append facts, do what follows from them, and wait until they can't be lost.
+
+        What follows is done before the wait: a caller that goes away meanwhile changes nothing.
+        Whatever is written later is committed later. Raises: Panic.
+        """
+        done = self._queue(entries)
+        for act in after:
+            act()
         try:
-            await self._queue(entries)
+            await asyncio.shield(done)
         except OrosError as e:
             raise Panic(f"the journal can't be written: {e}") from e
 

@@ -87,9 +87,7 @@ async def rest(m: Machine, process: Process, image: Image, action: Rest) -> bool
         m.journal.write(*((process, x) for x in shown))
         return True
     entries, after = reap(m, process)
-    await m.journal.sync((process, Parked(action.on)), *entries)
-    for act in after:
-        act()
+    await m.journal.sync((process, Parked(action.on)), *entries, after=after)
     return not is_idle(process)
 
 
@@ -103,6 +101,4 @@ async def finish(m: Machine, process: Process, action: Finish) -> None:
     """End a process."""
     if process.alive:
         entries, after = ends(m, process, action.status, action.answer, action.why)
-        await m.journal.sync(*entries)
-        for act in after:
-            act()
+        await m.journal.sync(*entries, after=after)
