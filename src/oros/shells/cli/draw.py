@@ -1,0 +1,137 @@
+"""Numbers, tables and trees as text: pure functions, no terminal."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def tokens(count: int | None) -> str:
+    """A count in three or four characters: 950, 12.3k, 4.5M."""
+    if count is None:
+        return "?"
+    for size, mark in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{mark}" if count < 100 * size else f"{count // size}{mark}"
+    return str(count)
+
+
+def money(micros: int | None) -> str:
+    """Micro-dollars as dollars: `free` is 0, `?` is a price that is not known."""
+    if micros is None:
+        return "?"
+    if micros == 0:
+        return "free"
+    return f"${micros / 1e6:.4f}" if micros < 1_000_000 else f"${micros / 1e6:,.2f}"
+
+
+def seconds(value: float | None) -> str:
+    """A time in a few characters: 0.04s, 3.2s, 1m15s, 2h05m, 3d4h."""
+    if value is None:
+        return "-"
+    if value < 10:
+        return f"{value:.2f}s" if value < 0.1 else f"{value:.1f}s"
+    if value < 60:
+        return f"{value:.0f}s"
+    minutes, rest = divmod(int(value), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours < 24 else f"{hours // 24}d{hours % 24}h"
+
+
+def size(count: int | None) -> str:
+    """Bytes: 12, 3.4K, 5.6M."""
+    if count is None:
+        return "-"
+    value = float(count)
+    for mark in ("", "K", "M", "G"):
+        if value < 1024 or mark == "G":
+            return f"{value:.1f}{mark}" if mark and value < 100 else f"{value:.0f}{mark}"
+        value /= 1024
+    return str(count)
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def fit(text: str, width: int) -> str:
+    """A text in one line of at most `width` columns, cut with an ellipsis."""
+    return short(" ".join(text.split()), width)
+
+
+def short(text: str, width: int) -> str:
+    """A line of at most `width` columns, cut with an ellipsis."""
+    if cells(text) <= width:
+        return text
+    while text and cells(text) >= width:
+        text = text[: -max(1, (cells(text) - width) // 2)]
+    return text + "…" if width > 0 else ""
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], width: int, left: str = ""
+) -> list[str]:
+    """Columns padded to their widest; the last takes what is left of the width.
+
+    `left` names the columns that are text, by their heads; the others are flush right.
+    """
+    lines = [list(head), *[list(r) for r in rows]]
+    last = len(head) - 1
+    widths = [max(cells(line[n]) for line in lines) for n in range(last)]
+    rest = width - sum(widths) - 2 * last
+    found = []
+    for line in lines:
+        parts = [pad(line[n], widths[n], head[n] in left.split()) for n in range(last)]
+        found.append("  ".join([*parts, fit_tail(line[last], max(8, rest))]).rstrip())
+    return [cut(line, width) for line in found]
+
+
+def fit_tail(text: str, width: int) -> str:
+    """Fit, with the spaces of a tree kept at the start."""
+    bare = text.lstrip(" ")
+    indent = text[: len(text) - len(bare)][: max(0, width - 4)]
+    return indent + fit(bare, width - len(indent))
+
+
+def cut(line: str, width: int) -> str:
+    """A line that is never wider than the terminal."""
+    while line and cells(line) > width:
+        line = line[:-1]
+    return line
+
+
+def pad(text: str, width: int, left: bool) -> str:  # noqa: FBT001 - a column's side
+    """Fill up to a width."""
+    fill = " " * max(0, width - cells(text))
+    return text + fill if left else fill + text
+
+
+def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:
+    """Processes below their parents, with their depth, in the order of their numbers."""
+    known = {r["pid"] for r in rows}
+    children: dict[int, list[Row]] = {}
+    for row in rows:
+        parent = row["ppid"] if row["ppid"] in known and row["ppid"] != row["pid"] else -1
+        children.setdefault(parent, []).append(row)
+    found: list[tuple[int, Row]] = []
+    stack = [(0, r) for r in reversed(children.get(-1, []))]
+    while stack:
+        depth, row = stack.pop()
+        found.append((depth, row))
+        stack += [(depth + 1, r) for r in reversed(children.get(row["pid"], []))]
+    return found
+
+
+def bar(done: int, total: int, width: int) -> str:
+    """A progress bar."""
+    full = min(width, width * done // total) if total > 0 else 0
+    return "█" * full + "░" * (width - full)

@@ -1,0 +1,161 @@
+"""A process as it is followed to its end: how far it is, what it asks, what it changed.
+
+Folds the events of one process; draws a status line, never a result.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from oros.shells.cli import draw, story
+from oros.shells.cli.terminal import Terminal
+from oros.shells.cli.trace import progress
+
+SOON = 1.0
+"""Seconds that a phase may last unmentioned."""
+
+
+class Follow:
+    """What is known of a process. `phase` says what it does now, since `since`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.model = ""
+        self.phase = "starting"
+        self.since = self.begun = time.perf_counter()
+        self.used: dict[str, Any] = {
+            "tokens_in": 0,
+            "tokens_out": 0,
+            "cached": 0,
+            "micros": 0,
+            "calls": 0,
+        }
+        self.changed: dict[str, str] = {}
+        self.call: dict[str, Any] = {}
+        self.question = ""
+        self.rests = False
+        self.ended: dict[str, Any] | None = None
+        self.tokens = 0
+        self.signalled = ""
+
+    def take(self, item: dict[str, Any]) -> None:
+        """Take in a fact or a token."""
+        if "token" in item:
+            self._token(item)
+            return
+        act = getattr(self, f"_{item['kind']}", None)
+        if act is not None:
+            act(item["event"])
+
+    def _enter(self, phase: str) -> None:
+        if phase != self.phase:
+            self.phase, self.since = phase, time.perf_counter()
+
+    def _token(self, item: dict[str, Any]) -> None:
+        if item["what"] == "progress":
+            self.phase = progress(item)
+            return
+        self.tokens += 1
+        self.phase = f"writing, {self.tokens} tokens"
+
+    def _spawned(self, event: dict[str, Any]) -> None:
+        self.model = event["model"]
+
+    def _model_called(self, event: dict[str, Any]) -> None:
+        self.tokens, self.rests, self.question = 0, False, ""
+        self._enter(f"{event['model']} thinks")
+
+    def _model_replied(self, event: dict[str, Any]) -> None:
+        for name in ("tokens_in", "tokens_out", "cached"):
+            self.used[name] += event["usage"][name]
+        self._spend(event["usage"])
+        self._enter("deciding")
+
+    def _spend(self, usage: dict[str, Any]) -> None:
+        known = usage["micros"] is not None and self.used["micros"] is not None
+        self.used["micros"] = self.used["micros"] + usage["micros"] if known else None
+
+    def _call_entered(self, event: dict[str, Any]) -> None:
+        self.call = event
+        self.used["calls"] += 1
+        if event["name"] == "ask" and event["verdict"] == "allow":
+            options = " / ".join(event["args"].get("options") or ())
+            self.question = event["args"]["question"] + (f"  [{options}]" if options else "")
+            self._enter("waits for you")
+        else:
+            self._enter(f"{event['name']} {draw.fit(story.arguments(event['args']), 50)}")
+
+    def _call_returned(self, event: dict[str, Any]) -> None:
+        self.question = ""
+        value = event["outcome"]["value"]
+        for change in story.changes(value):
+            self.changed[change["path"]] = change["change"]
+        name = self.call.get("name")
+        if name in ("write", "remove") and not event["outcome"]["error"]:
+            self.changed[value["path"]] = "written" if name == "write" else "removed"
+        self._enter("deciding")
+
+    def _doubted(self, event: dict[str, Any]) -> None:
+        self.question = event["question"] + "  [yes / no]"
+
+    def _signalled(self, event: dict[str, Any]) -> None:
+        self.signalled = event["signal"]
+
+    def _received(self, _: dict[str, Any]) -> None:
+        self.signalled, self.rests = "", False
+
+    def _parked(self, event: dict[str, Any]) -> None:
+        self.rests = event["on"] in ("message", "person")
+        self._enter(story.WAITS[event["on"]])
+
+    def _exited(self, event: dict[str, Any]) -> None:
+        self.ended = event
+
+    # ---- how it is drawn -----------------------------------------------------------------------
+
+    def line(self) -> str:
+        """Where it is, if that takes longer than a moment; else nothing."""
+        now = time.perf_counter()
+        if now - self.begun < SOON or self.ended:
+            return ""
+        return f"process {self.pid} · {self.phase} · {draw.seconds(now - self.begun)}"
+
+    def summary(self) -> list[str]:
+        """What is said at the end: the files, then time, calls, tokens and money."""
+        took = draw.seconds(time.perf_counter() - self.begun)
+        calls = f"{self.used['calls']} calls"
+        return [*self.files(), f"{took} · {calls} · {story.usage(self.used)}"]
+
+    def files(self) -> Iterable[str]:
+        """The files it changed, a line each."""
+        for path, change in sorted(self.changed.items()):
+            yield f"{change}: {path.removeprefix('/work/')}"
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        ended = self.ended or {"status": None, "answer": "", "why": "interrupted"}
+        changed = [{"path": p, "change": c} for p, c in sorted(self.changed.items())]
+        found = {"pid": self.pid, "status": ended["status"], "answer": ended["answer"]}
+        found |= {"why": ended["why"], "model": self.model, "changed": changed}
+        return found | {"seconds": round(time.perf_counter() - self.begun, 3), "usage": self.used}
+
+
+class Meter:
+    """Shows where a followed process is: a status line, or now and then a line without a tty."""
+
+    def __init__(self, terminal: Terminal, follow: Follow) -> None:
+        self._terminal, self._follow = terminal, follow
+        self._told = ""
+
+    def tick(self) -> None:
+        """Draw what has become old enough."""
+        line = self._follow.line()
+        if self._terminal.err_tty:
+            if line and not self._follow.question:
+                self._terminal.status(line)
+            return
+        phase = self._follow.phase.split(",")[0].rstrip("0123456789/ ")
+        slow = time.perf_counter() - self._follow.since > SOON
+        if line and slow and phase != self._told:
+            self._told = phase
+            self._terminal.note(line)

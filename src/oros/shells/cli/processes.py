@@ -1,0 +1,170 @@
+"""Processes on the command line: ps, wait, kill, nice, fork, send."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from oros.shells.cli import draw
+from oros.shells.cli.parse import Options, Verb, a_pid, duration, pid, signal
+from oros.shells.cli.session import Session, here
+
+MANY = 100_000
+
+
+def listing(session: Session, *, ended: bool) -> list[dict[str, Any]]:
+    """The rows of all processes; with those that were reaped of late, too."""
+    found = session.call("list", path="/proc", depth=2 if ended else 1, limit=MANY)
+    return list(found["entries"])
+
+
+def state(row: draw.Row) -> str:
+    """How a process stands, in a word or two."""
+    if row["state"] in ("zombie", "reaped"):
+        return "done" if row["status"] == 0 else f"failed {row['status']}"
+    return f"waits:{row['on']}" if row["state"] == "waiting" and row["on"] else str(row["state"])
+
+
+def took(row: draw.Row) -> float:
+    """Seconds since a process was started, or until it ended."""
+    over = row["state"] in ("zombie", "reaped")
+    return float(max(0.0, (row["changed"] if over else time.time()) - row["started"]))  # noqa: TID251 - a clock to read, not to decide by
+
+
+def ps(session: Session, options: Options) -> int:
+    """List processes."""
+    rows = listing(session, ended=options.all)
+    session.give(options.output, rows, lines(rows, session.terminal.width, long=options.verbose))
+    return 0
+
+
+def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list[str]:
+    """The tree of processes as a table."""
+    narrow = width < 70 and not long
+    head = ["PID", "STATE", "AGE", "GOAL"] if narrow else ["PID", "STATE", "NI", "MODEL", "TOKENS"]
+    if not narrow:
+        head += ["CALLS", "MONEY", "BUSY"] if long else ["CALLS"]
+        head += ["AGE", "GOAL"]
+    found = []
+    for depth, row in draw.tree(rows):
+        cells = {
+            "PID": str(row["pid"]),
+            "STATE": state(row),
+            "NI": str(row["nice"]),
+            "MODEL": draw.fit(row["model"], 16) or "-",
+            "TOKENS": draw.tokens(row["tokens_in"] + row["tokens_out"]),
+            "CALLS": str(row["calls"]),
+            "MONEY": draw.money(row["micros"]),
+            "BUSY": draw.seconds(row["seconds"]),
+            "AGE": draw.seconds(took(row)),
+            "GOAL": "  " * depth + (row["goal"] or f"({row['program']})"),
+        }
+        found.append([cells[h] for h in head])
+    return draw.table(head, found, width, "STATE MODEL GOAL")
+
+
+def ps_options(parser: ArgumentParser) -> None:
+    """Words of ps."""
+    parser.add_argument("-a", "--all", action="store_true", help="those that ended, too")
+    parser.add_argument("-v", "--verbose", action="store_true", help="money and busy seconds, too")
+
+
+def wait(session: Session, options: Options) -> int:
+    """Wait for an end."""
+    found = session.call("wait", pid=options.pid, timeout=options.timeout)
+    session.give(options.output, found, [found["answer"]] if found["answer"] else [])
+    if found["status"] and options.output == "text":
+        why = f": {found['why']}" if found.get("why") else ""
+        session.terminal.note(f"process {options.pid} failed, status {found['status']}{why}", "red")
+    return 1 if found["status"] else 0
+
+
+def wait_options(parser: ArgumentParser) -> None:
+    """Words of wait."""
+    a_pid(parser)
+    parser.add_argument("--timeout", type=duration, default=None, help="such as 90s or 5m")
+
+
+def kill(session: Session, options: Options) -> int:
+    """Send a signal."""
+    text = " ".join(options.text)
+    tree = not options.only
+    args = {"pid": options.pid, "signal": options.signal, "text": text, "tree": tree}
+    found = session.call("kill", **args)
+    session.give(options.output, found, ())
+    return 0
+
+
+def kill_options(parser: ArgumentParser) -> None:
+    """Words of kill."""
+    parser.usage = "oros kill [-INT|-STOP|-CONT|-TERM|-KILL|-USR1] [--only] PID [TEXT ...]"
+    a_pid(parser)
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="with USR1: what it should do")
+    parser.add_argument(
+        "-s",
+        dest="signal",
+        type=signal,
+        default="TERM",
+        metavar="SIGNAL",
+        help="INT stops its turn, STOP/CONT pause and resume, TERM/KILL end it, USR1 steers",
+    )
+    parser.add_argument("--only", action="store_true", help="not those below it")
+
+
+def nice(session: Session, options: Options) -> int:
+    """Change the class."""
+    level = {"0": 0, "fg": 0, "1": 1, "bg": 1}[options.level]
+    found = session.call("nice", pid=options.pid, level=level)
+    session.give(options.output, found, ())
+    return 0
+
+
+def nice_options(parser: ArgumentParser) -> None:
+    """Words of nice."""
+    a_pid(parser)
+    parser.add_argument("level", choices=("0", "1", "fg", "bg"), help="0, fg: foreground")
+
+
+def fork(session: Session, options: Options) -> int:
+    """Copy a process."""
+    args = {"pid": options.pid, "n": options.n, "at": options.at, "goal": options.goal}
+    found = session.call("fork", **args)
+    session.give(options.output, found, [str(p) for p in found["pids"]])
+    return 0
+
+
+def fork_options(parser: ArgumentParser) -> None:
+    """Words of fork."""
+    a_pid(parser)
+    parser.add_argument("-n", type=pid, default=1, metavar="N", help="how many copies")
+    parser.add_argument("--at", type=pid, default=0, metavar="SEQ", help="as of this event")
+    parser.add_argument("--goal", default="", help="a message that each copy gets first")
+
+
+def send(session: Session, options: Options) -> int:
+    """Send a message."""
+    text = " ".join(options.text)
+    found = session.call("send", pid=options.pid, text=text, folder=here())
+    session.give(options.output, found, ())
+    return 0
+
+
+def send_options(parser: ArgumentParser) -> None:
+    """Words of send."""
+    a_pid(parser)
+    parser.add_argument("text", nargs="+", metavar="TEXT")
+
+
+VERBS = {
+    "ps": Verb(ps, ps_options, ("oros ps -v", "oros ps -a -o json")),
+    "wait": Verb(wait, wait_options, ("oros wait 12", "oros wait 12 --timeout 5m")),
+    "kill": Verb(
+        kill, kill_options, ("oros kill -STOP 12", 'oros kill -USR1 12 "only the csv files"')
+    ),
+    "nice": Verb(nice, nice_options, ("oros nice 12 bg", "oros nice 12 0")),
+    "fork": Verb(
+        fork, fork_options, ("oros fork 12", 'oros fork 12 -n 3 --goal "try another way"')
+    ),
+    "send": Verb(
+        send, send_options, ('oros send 12 "yes, overwrite it"', "oros send 1 stop all of them")
+    ),
+}

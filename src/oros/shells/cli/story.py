@@ -1,0 +1,130 @@
+"""Facts as one line each: what `log`, `trace`, `run` and the talk say of an event.
+
+Pure functions of events as plain JSON (shapes: oros.abi.events); no terminal, no client.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oros.shells.cli import draw
+
+Event = Mapping[str, Any]
+
+WAITS = {
+    "message": "waits for a message",
+    "person": "waits for you",
+    "child": "waits for a child",
+    "timer": "sleeps",
+}
+
+
+def text_of(message: Event) -> str:
+    """The text of a message."""
+    return "".join(p.get("text", "") for p in message["parts"] if p["kind"] == "text")
+
+
+def arguments(args: Any) -> str:
+    """A call's arguments in short: `path=/work depth=2`."""
+    if not isinstance(args, dict):
+        return str(args)
+    return " ".join(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in args.items())
+
+
+def result(outcome: Event) -> str:
+    """What a call came to, in short."""
+    error, value = outcome["error"], outcome["value"]
+    if error:
+        return f"{error['code']}: {error['why']}"
+    if not isinstance(value, dict):
+        return "done" if value is None else json.dumps(value)
+    if "entries" in value:
+        return f"{len(value['entries'])}{'+' if value.get('more') else ''} entries"
+    if "hits" in value:
+        return f"{len(value['hits'])}{'+' if value.get('more') else ''} hits"
+    if "exit" in value:
+        return ran(value)
+    if "answer" in value:
+        return f"process {value['pid']} ended, status {value['status']}: {value['answer']}"
+    return arguments(value)
+
+
+def ran(value: Event) -> str:
+    """What a run came to: how it ended, what it changed, its last words."""
+    ended = f"signal {value['signal']}" if value.get("signal") else f"exit {value['exit']}"
+    changed = [f"{c['change']} {c['path'].removeprefix('/work/')}" for c in changes(value)]
+    said = (value.get("out") or "").strip() or (value.get("err") or "").strip()
+    return " · ".join([ended, *changed, *([said.splitlines()[-1]] if said else [])])
+
+
+def changes(value: Any) -> list[dict[str, Any]]:
+    """The files that a call changed."""
+    return list(value.get("changed") or ()) if isinstance(value, dict) else []
+
+
+def usage(used: Event) -> str:
+    """Tokens and money of a usage."""
+    cached = f" ({draw.tokens(used['cached'])} cached)" if used["cached"] else ""
+    money = draw.money(used["micros"])
+    read, written = draw.tokens(used["tokens_in"]), draw.tokens(used["tokens_out"])
+    return f"{read} in{cached} → {written} out · {'price unknown' if money == '?' else money}"
+
+
+def replied(event: Event) -> str:
+    """A model call."""
+    queued = f" (queued {draw.seconds(event['queued'])})" if event["queued"] >= 0.1 else ""
+    cut = f" [{event['finish']}]" if event["finish"] not in ("stop", "calls") else ""
+    asks = " ".join(f"{a['name']}({arguments(a['args'])})" for a in event["message"]["asks"])
+    words = event["error"] or text_of(event["message"]).strip() or asks
+    spent = f"{usage(event['usage'])} · {draw.seconds(event['seconds'])}{queued}"
+    return f"{event['model']}: {spent}{cut}  {json.dumps(words, ensure_ascii=False)}"
+
+
+def returned(event: Event) -> str:
+    """The end of a call."""
+    again = f" (done again, {event['again']}. time)" if event["again"] else ""
+    return f"{event['id']} → {result(event['outcome'])}  {draw.seconds(event['seconds'])}{again}"
+
+
+def entered(event: Event) -> str:
+    """The start of a call."""
+    refused = "" if event["verdict"] == "allow" else f"  refused: {event['verdict']}"
+    return f"{event['id']} {event['name']} {arguments(event['args'])}{refused}"
+
+
+def received(event: Event) -> str:
+    """A message that came."""
+    whom = "you" if event["source"] == 0 else f"process {event['source']}"
+    how = "" if event["how"] == "message" else f" ({event['how']})"
+    return f"from {whom}{how}: {text_of(event['message'])}"
+
+
+def exited(event: Event) -> str:
+    """An end."""
+    why = f" ({event['why']})" if event["why"] else ""
+    return f"status {event['status']}{why}: {event['answer']}"
+
+
+SAYS: dict[str, Callable[[Event], str]] = {
+    "spawned": lambda e: f"{e['program']['name']} on {e['model']}: {e['goal']}",
+    "forked": lambda e: f"copy of process {e['of']} as of event {e['at']}",
+    "received": received,
+    "model_called": lambda e: f"{e['model']}: {e['pages']} messages",
+    "model_replied": replied,
+    "call_entered": entered,
+    "call_returned": returned,
+    "doubted": lambda e: f"{e['id']}: {e['question']}",
+    "parked": lambda e: WAITS.get(e["on"], str(e["on"])),
+    "signalled": lambda e: f"{e['signal']} {e['why']}".strip(),
+    "niced": lambda e: "foreground" if e["level"] == 0 else "background",
+    "mounted": lambda e: f"{e['point']['path']} is {e['point']['source']}",
+    "evicted": lambda e: f"{len(e['pages'])} pages left the window",
+    "exited": exited,
+    "reaped": lambda e: f"by process {e['by']}",
+}
+
+
+def gist(fact: Mapping[str, Any]) -> str:
+    """A fact in one line, without its place; a kind of event that is newer than we are, as JSON."""
+    say = SAYS.get(fact["kind"])
+    return say(fact["event"]) if say is not None else json.dumps(fact["event"])

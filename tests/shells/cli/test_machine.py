@@ -1,0 +1,123 @@
+"""models, slots, doctor, status, halt; and how the machine is started."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from oros.abi.errors import AccessDenied, DeviceFailed
+from oros.sdk.client import Client
+from oros.shells.cli import spawn_daemon
+from oros.shells.cli.main import main
+from oros.shells.cli.terminal import Terminal
+
+
+def test_models(oros, oros_json, machine) -> None:
+    machine.queries["models"] = [
+        {"name": "local", "window": 32768, "slots": 1, "about": "small", "default": True}
+    ]
+    assert oros("models")[1].splitlines()[1].split() == ["local*", "-", "32.8k", "1", "small"]
+    assert oros_json("models") == machine.queries["models"]
+
+
+def test_pull_shows_its_progress_and_its_result(oros, machine) -> None:
+    steps = [{"what": "download local", "done": n, "total": 10} for n in range(10)]
+    machine.longs["models.pull"] = [*steps, {"result": {"name": "local", "size": 5}}]
+    code, out, err = oros("models", "pull", "local")
+    assert (code, out, err) == (0, "name: local\nsize: 5\n", "download local\n")
+    assert machine.calls[-1] == ("progress models.pull", {"name": "local"})
+    machine.longs["models.pull"] = [{"error": {"code": "ENOSPC", "why": "full", "hint": ""}}]
+    assert oros("models", "pull")[0] == 28
+
+
+def test_slots_status_doctor(oros, oros_json, machine) -> None:
+    machine.queries["slots"] = [
+        {"model": "m", "slots": 4, "running": [3, 4], "waiting": [5], "preemptions": 2}
+    ]
+    assert oros("slots")[1].splitlines()[1].split() == ["m", "2/4", "3", "4", "2", "5"]
+    machine.queries["doctor"] = {"sandbox": "bwrap", "works": True, "held": ["network"]}
+    code, out, _ = oros("doctor")
+    assert code == 0
+    assert "sandbox: bwrap\nworks: True\nheld: network\n" in out
+    machine.queries["doctor"] = {"sandbox": "bwrap", "works": False}
+    assert oros("doctor")[0] == 16
+    assert oros_json("status")["version"] == "1"
+
+
+def test_halt_waits_until_the_door_is_shut(oros, machine, home) -> None:
+    assert oros("halt")[0] == 0
+    assert not Client(home).path.exists()
+
+
+# ---- starting -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def daemon(home, tmp_path, monkeypatch):
+    """Put a program in the daemon's place; a list of the pids that were started."""
+    started = []
+
+    def become(program: str) -> list:
+        script = tmp_path / "daemon"
+        script.write_text(f"#!{sys.executable}\n{program}")
+        script.chmod(0o755)
+        monkeypatch.setattr(spawn_daemon.sys, "executable", str(script))
+        spawn = os.posix_spawn
+
+        def noted(*args, **kwargs):
+            started.append((spawn(*args, **kwargs), args[1]))
+            return started[-1][0]
+
+        monkeypatch.setattr(spawn_daemon.os, "posix_spawn", noted)
+        return started
+
+    yield become
+    for pid, _ in started:
+        try:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+ANSWERS = """
+import os, socket, sys, time
+home = sys.argv[sys.argv.index("--home") + 1]
+os.makedirs(home + "/run", exist_ok=True)
+door = socket.socket(socket.AF_UNIX)
+door.bind(home + "/run/oros.sock"); door.listen()
+print("session", os.getsid(0) == os.getpid(), flush=True)
+body = b'{"value": {"version": "1", "processes": {}}, "error": null}'
+while True:
+    link, _ = door.accept()
+    link.recv(4096)
+    link.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n" + body)
+    link.close()
+"""
+
+
+def test_a_command_starts_the_machine_detached(daemon, home, capsys) -> None:
+    started = daemon(ANSWERS)
+    assert main(["boot"]) == 0
+    assert main(["status"]) == 0
+    assert main(["boot"]) == 0
+    assert "runs already" in capsys.readouterr().err
+    assert len(started) == 1
+    assert started[0][1][1:] == ["-P", "-m", "oros.boot", "--home", str(home)]
+    assert (home / "log" / "daemon.log").read_text() == "session True\n"
+    assert (home.stat().st_mode & 0o777, (home / "log").stat().st_mode & 0o777) == (0o700, 0o700)
+
+
+def test_a_machine_that_dies_at_once_says_why(daemon, home) -> None:
+    daemon("import sys; sys.exit('some warning\\noros: EINVAL: config.toml: no such key')")
+    begun = time.monotonic()
+    with pytest.raises(DeviceFailed, match="did not start: EINVAL: config.toml: no such key"):
+        spawn_daemon.ensure(Client(home), Terminal())
+    assert time.monotonic() - begun < 5
+
+
+def test_a_home_that_cant_be_made(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AccessDenied, match="OROS_HOME"):
+        spawn_daemon.ensure(Client(tmp_path / "file" / "home"), Terminal())
