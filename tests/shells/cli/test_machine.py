@@ -112,7 +112,7 @@ def test_a_command_starts_the_machine_detached(daemon, home, capsys) -> None:
 def test_a_machine_that_dies_at_once_says_why(daemon, home) -> None:
     daemon("import sys; sys.exit('some warning\\noros: EINVAL: config.toml: no such key')")
     begun = time.monotonic()
-    with pytest.raises(DeviceFailed, match="did not start: EINVAL: config.toml: no such key"):
+    with pytest.raises(DeviceFailed, match=r"did not start: EINVAL: config\.toml: no such key"):
         spawn_daemon.ensure(Client(home), Terminal())
     assert time.monotonic() - begun < 5
 
