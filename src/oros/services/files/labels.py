@@ -1,0 +1,134 @@
+"""Labels of the files in a folder, kept beside the folder, in the machine's settings.
+
+A file that nobody labelled is text that others wrote: THIRD, with itself as the origin. A file that
+a process wrote has the writer's label as long as it is untouched (same size, mtime and ctime; no
+program can set the last). Touched, it keeps only the secrecy: an edit may bring in anything, but
+does not make the rest public. The key is the path, not the inode: every write makes a new inode;
+and no device number: those change between boots, which would lose the secrecy.
+Files that the user moves outside oros lose their label; this module opens no file.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from oros.abi.errors import Corrupt
+from oros.abi.labels import Integrity, Label
+
+
+class Settings(Protocol):
+    """The part of ports.Store that is needed here."""
+
+    def get_setting(self, name: str) -> str | None:
+        """A small value, None if it was never set."""
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Set it; committed when this returns."""
+
+
+class Labels:
+    """The labels of what is beneath the folder `root` of the host (where it really is).
+
+    Paths are relative to it and hold no links.
+    """
+
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self._settings = settings
+        self._root = root
+
+    def of(self, path: str, status: os.stat_result) -> Label:
+        """The label of a file with this status. Raises: Corrupt."""
+        default = self._default(path)
+        record = self._get(_file(self._root / path))
+        if not record:
+            return default
+        kept = _label(record)
+        if record["stamp"] == _stamp(status):
+            return kept
+        return kept | default
+
+    def within(self, path: str = "") -> Label:
+        """The label of what may hold anything of any file beneath a folder: names, outputs."""
+        return replace(self._default(path), readers=self._ceiling(self._root / path))
+
+    def expect(self, path: str, label: Label) -> None:
+        """Before a change: whatever a crash leaves there is read by no more than either allows."""
+        record = self._get(_file(self._root / path))
+        before = _label(record) if record else Label()
+        if (readers := (before | label).readers) is not None:
+            self._restrict(self._root / path, readers)
+            self._put(_file(self._root / path), replace(before | label, integrity=Integrity.THIRD))
+
+    def keep(self, path: str, status: os.stat_result, label: Label) -> None:
+        """After the change: the file with this status has this label."""
+        if label.readers is not None:
+            self._restrict(self._root / path, label.readers)
+        self._put(_file(self._root / path), label, _stamp(status))
+
+    def drop(self, path: str) -> None:
+        """The file is gone."""
+        if self._get(_file(self._root / path)):
+            self._settings.put_setting(_file(self._root / path), "")
+
+    def _default(self, path: str) -> Label:
+        return Label(origins=frozenset({f"file:{_text(self._root / path)}"}))
+
+    def _ceiling(self, folder: Path) -> frozenset[str] | None:
+        record = self._get(_folder(folder))
+        return _label(record).readers if record else None
+
+    def _restrict(self, path: Path, readers: frozenset[str]) -> None:
+        """Note in each folder above that something in it is not for everybody."""
+        for folder in path.parents:
+            known = self._ceiling(folder)
+            both = readers if known is None else known & readers
+            if both != known:
+                self._put(_folder(folder), Label(readers=both))
+
+    def _get(self, key: str) -> dict[str, object]:
+        found = self._settings.get_setting(key)
+        if not found:
+            return {}
+        try:
+            record = json.loads(found)
+            _label(record)
+        except (ValueError, KeyError, TypeError) as e:
+            raise Corrupt(f"the label kept under {key!r} can't be read", "restore a backup") from e
+        return dict(record)
+
+    def _put(self, key: str, label: Label, stamp: list[int] | None = None) -> None:
+        record = {
+            "integrity": int(label.integrity),
+            "readers": None if label.readers is None else sorted(label.readers),
+            "origins": sorted(label.origins),
+            "stamp": stamp,
+        }
+        self._settings.put_setting(key, json.dumps(record, separators=(",", ":")))
+
+
+def _label(record: dict[str, object]) -> Label:
+    integrity, readers, origins = record["integrity"], record["readers"], record["origins"]
+    if not isinstance(integrity, int) or not isinstance(origins, list):
+        raise TypeError("no label")
+    if readers is not None and not isinstance(readers, list):
+        raise TypeError("no label")
+    closed = None if readers is None else frozenset(map(str, readers))
+    return Label(Integrity(integrity), closed, frozenset(map(str, origins)))
+
+
+def _stamp(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _text(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _file(path: Path) -> str:
+    return f"label:{_text(path)}"
+
+
+def _folder(path: Path) -> str:
+    return f"readers:{_text(path)}"
