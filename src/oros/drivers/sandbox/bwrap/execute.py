@@ -1,0 +1,154 @@
+"""One job from its command line to its result: start, confine, let go, listen, see it dead.
+
+It is told by a `Setup` what to use and chooses nothing itself; the survey found that out.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from oros.abi.errors import Invalid, NotEnforced
+from oros.abi.ports import Bind, Job, JobResult
+from oros.drivers.sandbox.bwrap import argv, limits
+from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
+from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
+from oros.drivers.sandbox.bwrap.pythons import Interpreter
+from oros.drivers.sandbox.bwrap.tree import End, Tree, launch, memory_file, pipe
+
+STAGE = Path(__file__).with_name("stage.py")
+SIGNAL_BASE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What works on this machine. `uid`, `stage`: a root daemon drops to it, attaches there."""
+
+    bwrap: str
+    filter: bytes
+    python: Interpreter
+    groups: Groups | None = None
+    uid: int | None = None
+    stage: str = ""
+
+
+class Watch:
+    """Kills a tree once, and remembers the first reason."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.ended: Literal["self", "time", "flood"] = "self"
+        self._tree = tree
+
+    def stop(self, why: Literal["time", "flood"]) -> None:
+        """Kill it, if nothing has yet."""
+        if self.ended == "self":
+            self.ended = why
+            self._tree.kill()
+
+
+async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResult:
+    """Run a job to its end. Raises: Invalid, NotEnforced, DeviceFailed."""
+    argv.check(job)
+    with contextlib.ExitStack() as stack:
+        cell = None
+        if setup.groups is not None:
+            cell = stack.enter_context(setup.groups.cell(job.memory, job.processes + limits.OWN))
+        bounds = limits.table(job, grouped=cell is not None)
+        async with _started(setup, job, bounds) as tree:
+            await _confine(setup, bounds, tree.init, cell)
+            return await _follow(tree, job, spool)
+
+
+@contextlib.asynccontextmanager
+async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIterator[Tree]:
+    """Build the sandbox; its program waits."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def file(name: str, data: bytes) -> int:
+            return stack.enter_context(memory_file(name, data))
+
+        status, status_end = await stack.enter_async_context(pipe())
+        block, gate = map(End, os.pipe())
+        stack.callback(block.close)
+        stack.callback(gate.close)
+        files = {path: file("file", text.encode()) for path, text in argv.FILES.items()}
+        numbers = argv.Numbers(status_end.number, block.number, file("filter", setup.filter), files)
+        folders = [*setup.python.binds, *job.binds]
+        seen = folders if setup.uid is None else _attached(folders, setup.stage)
+        words = argv.options(job, seen, numbers)
+        args = file("args", "\0".join(words).encode(errors="surrogateescape"))
+        command = [setup.bwrap, "--args", str(args), "--", *job.argv]
+        fds = [numbers.status, numbers.block, numbers.filter, *files.values(), args]
+        if setup.uid is not None:
+            command = _staged(setup, [b.host for b in folders], bounds, command)
+        stdin = file("stdin", job.stdin)
+        started = launch(command, fds, status, gate.number, stdin, (status_end, block))
+        yield await stack.enter_async_context(started)
+
+
+def _staged(
+    setup: Setup, folders: list[str], bounds: Mapping[int, int], command: list[str]
+) -> list[str]:
+    """The command line of the stage that ends by becoming `command`."""
+    held = ",".join(f"{k}={v}" for k, v in bounds.items() if k != limits.PROCESSES)
+    words = [str(setup.uid), setup.stage, held, str(len(folders)), *folders, *command]
+    return [sys.executable, "-ISB", str(STAGE), *words]
+
+
+def _attached(folders: list[Bind], stage: str) -> list[Bind]:
+    return [replace(b, host=f"{stage}/{at}") for at, b in enumerate(folders)]
+
+
+async def _confine(setup: Setup, bounds: Mapping[int, int], init: int, cell: Cell | None) -> None:
+    """Bound the waiting sandbox and see that it is who it should be. Raises: NotEnforced."""
+    wanted = os.getuid() if setup.uid is None else setup.uid
+    if wanted == 0 or _uids(init) != {wanted}:
+        raise NotEnforced(f"the sandbox runs as uid {_uids(init)}, not as {wanted}")
+    staged = setup.uid is not None  # then the stage has set them all but one
+    limits.bound(init, {k: v for k, v in bounds.items() if not staged or k == limits.PROCESSES})
+    if cell is not None:  # v1 waits some ms for a grace period of the kernel: not on the loop
+        await asyncio.to_thread(cell.join, init)
+
+
+def _uids(pid: int) -> set[int]:
+    """The real, effective and saved uid of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text()
+    return {int(uid) for uid in lines.partition("Uid:")[2].split()[:3]}
+
+
+async def _follow(tree: Tree, job: Job, spool: Spool | None) -> JobResult:
+    """Let the program go and listen until it is over."""
+    loop, watch = asyncio.get_running_loop(), Watch(tree)
+    out, err = Keeper(job.output), Keeper(job.output)
+    meter = Meter(job.flood, lambda: watch.stop("flood"), spool)
+    start = loop.time()
+    timer = loop.call_later(job.seconds, watch.stop, "time")
+    tree.release()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(drain("out", tree.out, out, meter))
+            group.create_task(drain("err", tree.err, err, meter))
+            status = group.create_task(tree.status())
+    finally:
+        timer.cancel()
+    exit_code, signal = _verdict(status.result(), watch, err.kept)
+    return JobResult(
+        exit_code, signal, out.kept, err.kept, out.cut, err.cut,
+        seconds=loop.time() - start, ended=watch.ended,
+    )  # fmt: skip
+
+
+def _verdict(code: int | None, watch: Watch, said: bytes) -> tuple[int | None, int | None]:
+    """Exit code and signal, as a shell would read them. Raises: Invalid (it never started)."""
+    if watch.ended != "self":
+        return None, 9
+    if code is None:
+        why = said.decode(errors="replace").strip().removeprefix("bwrap: ")
+        raise Invalid(f"the program did not start: {why}", "is it there inside the sandbox?")
+    if code > SIGNAL_BASE and code - SIGNAL_BASE <= 64:
+        return None, code - SIGNAL_BASE
+    return code, None

