@@ -268,7 +268,7 @@ def answer(m: Machine, target: Process, text: str, change: Change) -> None:
     if target.pid in m.blocked:
         change.entries.append(unblock(m, target.pid, Outcome(value={"text": text}, label=USER)))
         return
-    image = m.journal.wake(target)
+    image = m.journal.peek(target.pid)
     if image.open is None:
         change.entries.append((target, Received(PERSON, say("user", text, USER))))
         return
@@ -328,7 +328,7 @@ def sleep(_: Machine, __: Process, call: Sleep) -> Result:
 
 def recv(m: Machine, caller: Process, call: Recv) -> Result:
     """Take the oldest mail, or park until one comes."""
-    image = m.journal.wake(caller)
+    image = m.journal.peek(caller.pid)
     if image.mail:
         first = image.mail[0]
         value: Json = {"from": first.source, "text": first.message.text}

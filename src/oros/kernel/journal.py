@@ -111,14 +111,23 @@ class Journal:
             shapes.absorb(image, event, seq)
         return row
 
-    def wake(self, process: Process) -> Image:
-        """The image of a process, folded from its journal if it was asleep."""
-        image = self.images.get(process.pid)
+    async def wake(self, process: Process) -> Image:
+        """The image of a process; one that slept is folded from its journal, to the very end."""
+        while process.pid not in self.images:
+            image = self.peek(process.pid)
+            if image.seq == process.seq:
+                self.images[process.pid] = image
+            else:
+                await self.sync()
+        return self.images[process.pid]
+
+    def peek(self, pid: Pid) -> Image:
+        """The image as of what is committed, for a look; a live one is the live one."""
+        image = self.images.get(pid)
         if image is None:
             image = Image()
-            for row in self.rows(process.pid):
+            for row in self.rows(pid):
                 shapes.absorb(image, wire.decode_event(row.kind, row.body), row.seq)
-            self.images[process.pid] = image
         return image
 
     def sleep(self, process: Process) -> None:

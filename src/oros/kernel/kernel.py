@@ -65,9 +65,8 @@ class Kernel:
     def _repark(self, row: Process) -> None:
         """A process that waits inside a call is parked again; one that rests needs nothing."""
         m = self.m
-        image = m.journal.wake(row)
+        image = m.journal.peek(row.pid)
         entered = image.open
-        m.journal.sleep(row)
         if entered is not None and not image.doubted and TABLE[entered.name].blocks:
             call = wire.decode_call(entered.name, entered.args)
             dispatch.repark(m, row, entered, call)

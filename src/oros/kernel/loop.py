@@ -24,7 +24,7 @@ async def activate(m: Machine, process: Process) -> None:
     """Run a process until it blocks, stops or ends. Raises: Panic."""
     active = m.active[process.pid]
     try:
-        image = m.journal.wake(process)
+        image = await m.journal.wake(process)
         while process.alive and process.state is not State.STOPPED and not m.halting:
             active.scope = Scope()
             if not await step(m, process, image, active):

@@ -92,7 +92,7 @@ class ProcServer:
             case [] | ["status"]:
                 text = json.dumps(row(self._m, process), indent=1)
             case ["context"]:
-                image = self._m.journal.wake(process)
+                image = self._m.journal.peek(process.pid)
                 text = "\n\n".join(f"[{x.role}] {x.text}" for x in image.context.window())
             case ["pages", number] if number.isdigit():
                 text = self._page(process, int(number))
@@ -100,15 +100,13 @@ class ProcServer:
                 text = json.dumps(explain(self._m, process, call), indent=1, ensure_ascii=False)
             case _:
                 raise NotFound(f"/proc/{path}: no such file", "status context pages/N calls/cN")
-        if process.pid not in self._m.active:
-            self._m.journal.sleep(process)
         cut = text[offset : offset + limit]
         after = offset + limit if offset + limit < len(text) else None
         value = {"path": path, "size": len(text), "offset": offset, "next": after}
         return Outcome(value=value, parts=(TextPart(cut),), label=process.label)
 
     def _page(self, process: Process, number: int) -> str:
-        pages = self._m.journal.wake(process).context.pages
+        pages = self._m.journal.peek(process.pid).context.pages
         if number >= len(pages):
             raise NotFound(f"process {process.pid} has pages 0 to {len(pages) - 1}")
         message = pages[number].message
