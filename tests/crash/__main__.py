@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
-from oros.sdk.client import Client
 from tests.crash.daemon import STEPS
 from tests.crash.ledger import lines
 
 from oros.abi.errors import OrosError
+from oros.sdk.client import Client
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -55,8 +56,8 @@ class Film:
             self.own_deaths += 1
         self.daemon.wait()
 
-    def answer_doubts(self, client: Client) -> tuple[int, int]:
-        """The attentive person: looks at the ledger and says what is true. Returns alive, doubts."""
+    def answer_doubts(self, client: Client) -> int:
+        """The attentive person looks at the ledger and says what is true; how many are alive."""
         rows = client.call("list", path="/proc", limit=100000)["value"]["entries"]
         alive = [r for r in rows if r["pid"] > 1 and r["state"] not in ("zombie", "reaped")]
         doubts = [r for r in alive if r["state"] == "waiting" and r["on"] == "person"]
@@ -66,7 +67,7 @@ class Film:
             happened = entered["event"]["key"] in paid
             self.questions[row["pid"], entered["event"]["id"]] += 1
             client.call("send", pid=row["pid"], text="yes" if happened else "no")
-        return len(alive), len(doubts)
+        return len(alive)
 
 
 def run(processes: int, kills: int, seed: int, folder: Path) -> dict[str, float]:
@@ -77,20 +78,14 @@ def run(processes: int, kills: int, seed: int, folder: Path) -> dict[str, float]
         client.call("spawn", goal=f"job {n}", program="crash", nice=1)
     alive = processes
     while alive:
-        dead = film.kills + film.own_deaths
         film.kill()
-        client = film.start(0.0 if dead >= kills else film.chance.choice((0.0, 0.002, 0.01)))
-        until = time.monotonic() + (2.0 if dead >= kills else film.chance.uniform(0.02, 0.5))
-        try:
-            while time.monotonic() < until:
-                alive, _ = film.answer_doubts(client)
-                if not alive:
-                    break
+        last = film.kills + film.own_deaths >= kills
+        client = film.start(0.0 if last else film.chance.choice((0.0, 0.002, 0.01)))
+        until = time.monotonic() + (600.0 if last else film.chance.uniform(0.05, 0.5))
+        with suppress(OrosError):
+            while alive and time.monotonic() < until:
+                alive = film.answer_doubts(client)
                 time.sleep(0.02)
-        except OrosError:
-            pass
-        if dead < kills:
-            alive = max(alive, 1) if film.kills + film.own_deaths < kills and alive else alive
     found = check(film, client, processes)
     film.daemon.terminate()
     film.daemon.wait()

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from oros.sdk.testing.scripted import Answer, ScriptedModel
 from tests.crash.ledger import tools
 
 from oros.abi.manifest import Program
 from oros.abi.message import Ask
 from oros.abi.ports import ModelInfo, ModelRequest, ProcessRow, Row
 from oros.boot.daemon import Parts, main
+from oros.drivers.clock.wall import WallClock
+from oros.sdk.testing.scripted import Answer, ScriptedModel
 
 STEPS = ("note", "pay", "note", "pay", "note")
 
@@ -54,8 +55,9 @@ def run(home: str, ledger: str, seed: str, probability: str) -> int:
         if chance.random() < float(probability):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    info = ModelInfo("scripted", 32768, 8, frozenset({"tools", "resume"}), (0, 0, 0))
-    model = ScriptedModel(script, info=info)
+    # Slow enough that most lives end amid the work, quick enough that each makes some progress.
+    info = ModelInfo("scripted", 32768, 4, frozenset({"tools", "resume"}), (0, 0, 0))
+    model = ScriptedModel(script, info, WallClock(), first=0.15)
     program = Program("crash", "five steps", "steps", "Make five steps.", ("call",))
     parts = Parts(
         tools(Path(ledger), crash),
