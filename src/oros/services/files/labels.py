@@ -16,6 +16,7 @@ from typing import Protocol
 
 from oros.abi.errors import Corrupt
 from oros.abi.labels import Integrity, Label
+from oros.services.files.names import show
 
 
 class Settings(Protocol):
@@ -73,7 +74,7 @@ class Labels:
             self._settings.put_setting(_file(self._root / path), "")
 
     def _default(self, path: str) -> Label:
-        return Label(origins=frozenset({f"file:{_text(self._root / path)}"}))
+        return Label(origins=frozenset({f"file:{show(str(self._root / path))}"}))
 
     def _ceiling(self, folder: Path) -> frozenset[str] | None:
         record = self._get(_folder(folder))
@@ -123,7 +124,8 @@ def _stamp(status: os.stat_result) -> list[int]:
 
 
 def _text(path: Path) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """The path as text that any store can hold, one for each path."""
+    return str(path).replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
 
 
 def _file(path: Path) -> str:

@@ -1,0 +1,157 @@
+"""What changed in a folder: a manifest before, a manifest after, and the difference.
+
+A manifest looks at every entry but into none. It is as good as the file system's clock: since Linux
+6.13 a change after a look always gets a new time; before, one within the same tick (1-10 ms) that
+keeps the size goes unseen. The times are ctimes, which no program can set back.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from oros.services.files.resolve import Root
+from oros.services.files.walk import VCS, Kind, walk
+
+MAX_ENTRIES = 20_000
+
+Change = Literal["added", "modified", "removed", "renamed"]
+
+
+class Mark(NamedTuple):
+    """All that a manifest knows of one entry."""
+
+    kind: Kind
+    size: int
+    mtime: int
+    ctime: int
+    mode: int
+    inode: int
+
+
+Manifest = Mapping[str, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One change; `source` is the old path of something renamed."""
+
+    path: str
+    change: Change
+    size: int
+    source: str = ""
+
+
+def manifest(root: Root, limit: int | None = MAX_ENTRIES) -> dict[str, Mark] | None:
+    """Look at all of a folder; None if it has more than `limit` entries. Raises: OSError."""
+    seen = walk(root, stats=True, skip=frozenset())
+    entries = list(seen if limit is None else islice(seen, limit + 1))
+    if limit is not None and len(entries) > limit:
+        return None
+    return {e.path: _mark(e.kind, e.stat) for e in entries if e.stat is not None}
+
+
+def digest(of: Manifest | None) -> str:
+    """Hash of a manifest: equal for equal folders. "" for one that is too big to tell."""
+    if of is None:
+        return ""
+    found = hashlib.sha256()
+    for path, mark in sorted(of.items()):
+        found.update(os.fsencode(path) + b"\0" + repr(tuple(mark)).encode() + b"\0")
+    return found.hexdigest()
+
+
+def difference(before: Manifest, after: Manifest) -> list[Changed]:
+    """The changes, by path. A folder counts when it came or went and no file in it tells so.
+
+    What lies in a folder that moved as a whole, or in a version control system's own, is one
+    change of that folder.
+    """
+    gone = {p: m for p, m in before.items() if p not in after or after[p].kind != m.kind}
+    came = {p: m for p, m in after.items() if p not in before or before[p].kind != m.kind}
+    moved = _moves(gone, came)
+    sources = set(moved.values())
+    found = [Changed(p, "renamed", m.size, moved[p]) for p, m in came.items() if p in moved]
+    found += [Changed(p, "added", m.size) for p, m in came.items() if p not in moved]
+    found += [Changed(p, "removed", m.size) for p, m in gone.items() if p not in sources]
+    found += [
+        Changed(p, "modified", mark.size)
+        for p, mark in after.items()
+        if p in before and p not in came and before[p] != mark and mark.kind != "dir"
+    ]
+    return sorted(_told(found, before, after, moved), key=lambda c: (c.path, c.change))
+
+
+def written(before: Manifest, after: Manifest) -> list[str]:
+    """The paths of all that is not a folder and not as it was."""
+    return [p for p, mark in after.items() if mark.kind != "dir" and before.get(p) != mark]
+
+
+def _moves(gone: Manifest, came: Manifest) -> dict[str, str]:
+    """New path -> old path of what is the same inode with the same content."""
+    by_inode = {_identity(mark): path for path, mark in gone.items()}
+    found: dict[str, str] = {}
+    for path, mark in came.items():
+        if (source := by_inode.pop(_identity(mark), None)) is not None:
+            found[path] = source
+    return found
+
+
+def _identity(mark: Mark) -> tuple[int, Kind, int, int]:
+    if mark.kind == "dir":  # what happens in a folder changes its size and time
+        return mark.inode, mark.kind, 0, 0
+    return mark.inode, mark.kind, mark.size, mark.mtime
+
+
+def _told(
+    found: Iterable[Changed], before: Manifest, after: Manifest, moved: Mapping[str, str]
+) -> list[Changed]:
+    """Leave away what another change tells already."""
+    kept: dict[tuple[str, str], Changed] = {}
+    for item in found:
+        if item.source and _moved_with_its_folder(item, moved):
+            continue
+        inside = _vcs(item.path)
+        told = Changed(inside, _fate(inside, before, after), 0) if inside else item
+        kept[told.path, told.change] = told
+    busy = {folder for c in kept.values() for folder in _folders(c.path)}
+    return [c for c in kept.values() if c.path not in busy or not _came_or_went(c, before, after)]
+
+
+def _moved_with_its_folder(item: Changed, moved: Mapping[str, str]) -> bool:
+    above, _, name = item.path.rpartition("/")
+    return moved.get(above) == _above(item.source) and item.source.rpartition("/")[2] == name
+
+
+def _came_or_went(item: Changed, before: Manifest, after: Manifest) -> bool:
+    """Tell whether it is a folder that was made or removed."""
+    where = {"added": after, "removed": before}.get(item.change)
+    return where is not None and item.path in where and where[item.path].kind == "dir"
+
+
+def _fate(path: str, before: Manifest, after: Manifest) -> Change:
+    if path not in before:
+        return "added"
+    return "modified" if path in after else "removed"
+
+
+def _vcs(path: str) -> str:
+    parts = path.split("/")
+    at = next((i for i, part in enumerate(parts) if part in VCS), None)
+    return "" if at is None else "/".join(parts[: at + 1])
+
+
+def _folders(path: str) -> Iterable[str]:
+    while path := _above(path):
+        yield path
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _mark(kind: Kind, status: os.stat_result) -> Mark:
+    size = 0 if kind == "dir" else status.st_size
+    return Mark(kind, size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, status.st_ino)

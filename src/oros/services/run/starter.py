@@ -1,0 +1,46 @@
+"""Starts a Python job whose source comes first on standard input; the rest is the job's own.
+
+So no file is needed, the source may be of any size and is not on a command line, and standard input
+stays usable. Only `start` travels: its source is sent into the sandbox's interpreter, so it imports
+all it needs itself and knows nothing of this package.
+"""
+
+import inspect
+
+
+def start() -> None:
+    """Read `sys.argv[1]` bytes of source, and run them as the main module, named `job.py`."""
+    import linecache
+    import os
+    import sys
+    import traceback
+    from types import TracebackType
+
+    name, size, pieces = "job.py", int(sys.argv[1]), []
+    while size > 0:
+        piece = os.read(0, min(size, 1 << 20))  # unbuffered: not a byte too many
+        if not piece:
+            sys.exit("the source of the job was cut off")
+        pieces.append(piece)
+        size -= len(piece)
+    source = b"".join(pieces).decode()
+    # A traceback shows its lines from this cache, as there is no such file.
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+
+    def report(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        while at is not None and at.tb_frame.f_code.co_filename != name:
+            at = at.tb_next
+        traceback.print_exception(kind, error, at)
+
+    sys.excepthook = report
+    sys.argv[:] = [name]
+    # Modules of the folder can be imported, but don't stand in for the library's own.
+    sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - pathlib is slow here
+    scope = sys.modules["__main__"].__dict__
+    scope.pop("start", None)
+    scope["__file__"] = name
+    exec(compile(source, name, "exec", dont_inherit=True), scope)  # noqa: S102 - its very purpose
+
+
+CODE = f"{inspect.getsource(start)}\nstart()"
+"""What follows `python -c`; then the source's size in bytes."""
