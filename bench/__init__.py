@@ -1,0 +1,1 @@
+"""Benchmarks beside named peers: each is a command that prints a table of ratios from one run."""

@@ -1,0 +1,1 @@
+"""What a runtime costs beside the model: one agent job on several runtimes, one mock server."""
