@@ -26,21 +26,6 @@ from dataclasses import dataclass, field
 SCRIPT = re.compile(r"\[\[mock\s+(.*?)\]\]", re.DOTALL)
 PAIR = re.compile(r"(\w+)=(\{.*?\}(?=\s|$)|\S+)", re.DOTALL)
 WORDS = "the kernel reads a page then plans the next step and writes it".split()  # noqa: SIM905
-    "the",
-    "kernel",
-    "reads",
-    "a",
-    "page",
-    "then",
-    "plans",
-    "the",
-    "next",
-    "step",
-    "and",
-    "writes",
-    "the",
-    "result",
-]
 
 
 def text_of(content) -> str:

@@ -6,7 +6,7 @@ output, the label, and the answer to "did it happen?" after a crash. It judges n
 
 import asyncio
 import signal as signals
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,9 @@ class Request:
 
 
 class RunDevice:
-    """The `run` of processes whose /work is `root`; `python` is the interpreter in the sandbox.
+    """The `run` of processes whose /work is `root`, a folder of the host.
+
+    `python` tells how the interpreter is called in the sandbox, once that has been probed.
 
     Only a program's changes to the folder outlive it: the rest it can write is gone with it, and
     it has no network. So a run that left the folder as it was may be done again.
@@ -75,7 +77,7 @@ class RunDevice:
         sandbox: Sandbox,
         root: Path,
         store: Store,
-        python: tuple[str, ...] = ("python3",),
+        python: Callable[[], Sequence[str]] = lambda: ("python3",),
         right: Right = "rw",
     ) -> None:
         """Raises: NotFound, AccessDenied for the folder."""
@@ -93,10 +95,12 @@ class RunDevice:
         """
         request = Request.of(args)
         label = who.label | self._labels.within()
+        await self._sandbox.probe()
+        job = self._job(who, request)
         before = await self._look(label)
         self._store.put_setting(_setting(who.key), digest(before))
         try:
-            result = await self._sandbox.run(self._job(who, request))
+            result = await self._sandbox.run(job)
         finally:
             if label.readers is not None:
                 self._keep_private(before, label)
@@ -121,7 +125,7 @@ class RunDevice:
         argv, stdin = request.argv, request.stdin
         if request.python:
             source = request.python.encode("utf-8", "replace")
-            argv, stdin = (*self._python, "-c", CODE, str(len(source))), source + stdin
+            argv, stdin = (*self._python(), "-c", CODE, str(len(source))), source + stdin
         limit = who.limits.seconds
         seconds = request.seconds if limit is None else max(0.1, min(request.seconds, limit))
         bind = Bind(str(self._root.path), HOME, self._right)
