@@ -116,6 +116,8 @@ def _told(
         inside = _vcs(item.path)
         told = Changed(inside, _fate(inside, before, after), 0) if inside else item
         kept[told.path, told.change] = told
+        if inside and item.source and not _vcs(item.source):
+            kept[item.source, "removed"] = Changed(item.source, "removed", item.size)
     busy = {folder for c in kept.values() for folder in _folders(c.path)}
     return [c for c in kept.values() if c.path not in busy or not _came_or_went(c, before, after)]
 

@@ -1,0 +1,234 @@
+import asyncio
+import json
+import sys
+import time
+
+import pytest
+
+from oros.abi.errors import Invalid, NotFound
+from oros.abi.labels import USER, Integrity, Label
+from oros.abi.ports import Caller, JobResult, Report
+from oros.abi.wire import encode
+from oros.services.files.folder import Folder
+from oros.services.run import changes
+from oros.services.run.device import RunDevice
+
+OWNER = frozenset({"owner"})
+
+
+def run(device, user, **args):
+    outcome = asyncio.run(device.perform(user, args))
+    encode(outcome)
+    return outcome
+
+
+def test_a_program_its_words_and_its_changes(device, user, work) -> None:
+    (work / "in.txt").write_text("41")
+    got = run(
+        device,
+        user,
+        python="n = int(open('in.txt').read())\nopen('o','w').write(str(n + 1))\nprint('héllo')",
+    )
+    value = dict(got.value)
+    assert value.pop("seconds") > 0
+    assert value == {"exit": 0, "signal": None, "out": "héllo\n", "err": "", "ended": "self",
+                     "changed": [{"path": "/work/o", "change": "added", "size": 2}]}  # fmt: skip
+    assert (work / "o").read_text() == "42"
+    assert got.label.integrity is Integrity.THIRD
+    assert "user" in got.label.origins
+
+
+def test_a_traceback_shows_the_line_and_is_summed_up(device, user) -> None:
+    source = "import json\ndef f(x):\n    return json.loads(x)\n\nf('{')\n"
+    got = run(device, user, python=source).value
+    assert got["exit"] == 1
+    assert "File \"job.py\", line 5, in <module>\n    f('{')" in got["err"]
+    assert "starter" not in got["err"]
+    assert "<string>" not in got["err"]
+    assert got["error"].startswith(
+        "job.py line 3: return json.loads(x)\njson.decoder.JSONDecodeError"
+    )
+
+
+def test_a_syntax_error_is_summed_up(device, user) -> None:
+    got = run(device, user, python="x = 1\ny = = 2\n").value
+    assert got["exit"] == 1
+    assert got["error"] == "job.py line 2: y = = 2\nSyntaxError: invalid syntax"
+
+
+def test_standard_input_is_the_jobs_own(device, user) -> None:
+    source = (
+        "import subprocess, sys\nprint(sys.stdin.readline().strip(), sys.argv, __name__)\n"
+        "print(subprocess.run(['cat'], input='sub', text=True, capture_output=True).stdout)"
+    )
+    got = run(device, user, python=source, stdin="erste\nzweite\n").value
+    assert got["out"] == "erste ['job.py'] __main__\nsub\n"
+    got = run(device, user, python="import os; os.execvp('cat', ['cat'])", stdin="all\nof it\n")
+    assert got.value["out"] == "all\nof it\n"
+
+
+def test_a_job_of_any_size_and_of_many_modules(device, user, work) -> None:
+    (work / "helper.py").write_text("def name(): return 'helper'")
+    (work / "json.py").write_text("raise SystemError('not the library')")
+    source = f"x = {'a' * 400_000!r}\nimport json, helper, pickle, inspect\ndef f(): pass\n" + (
+        "pickle.loads(pickle.dumps(f))\n"
+        "print(len(x), helper.name(), inspect.getsource(f), start if 'start' in dir() else '')"
+    )
+    got = run(device, user, python=source).value
+    assert (got["exit"], got["out"]) == (0, "400000 helper def f(): pass\n \n"), got["err"]
+    assert got["changed"] == []  # no __pycache__
+
+
+def test_argv_exit_status_and_signal(device, user) -> None:
+    got = run(device, user, argv=["sh", "-c", "cat; echo oops >&2; exit 3"], stdin="hi").value
+    assert (got["exit"], got["out"], got["err"], got["error"]) == (3, "hi", "oops\n", "oops")
+    got = run(device, user, argv=["sh", "-c", "kill -9 $$"]).value
+    assert (got["exit"], got["signal"]) == (None, 9)
+    assert got["error"].startswith("killed by signal 9")
+
+
+def test_time_is_up(device, user) -> None:
+    got = run(device, user, python="print('begun')\nwhile True: pass", timeout=0.7).value
+    assert (got["exit"], got["ended"], got["out"]) == (None, "time", "begun\n")
+    assert got["error"] == "stopped after 1 s: it took too long"
+
+
+def test_the_account_bounds_the_time(plain, work) -> None:
+    from oros.abi.grants import Limits
+
+    got = run(plain, Caller(7, "k", USER, Limits(seconds=0.3)), python="while True: pass").value
+    assert got["ended"] == "time"
+
+
+def test_long_output_is_cut_in_the_middle_and_kept(device, user, shelf) -> None:
+    got = run(device, user, python="for i in range(20000): print(i)")
+    out = got.value["out"]
+    assert len(out) < 4100
+    assert out.startswith("0\n1\n")
+    assert out.endswith("19998\n19999\n")
+    assert "characters" in out
+    (part,) = got.parts
+    assert (part.name, part.mime) == ("out.txt", "text/plain")
+    assert shelf.blobs[part.blob] == "".join(f"{i}\n" for i in range(20000)).encode()
+
+
+def test_a_read_only_folder(work, shelf, user, bwrap, tmp_path) -> None:
+    for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        place.chmod(0o755)
+    device = RunDevice(bwrap, work, shelf, bwrap.python, "r")
+    got = run(device, user, python="open('x', 'w')").value
+    assert got["exit"] == 1
+    assert "Read-only" in got["error"]
+    assert list(work.iterdir()) == []
+    assert asyncio.run(device.reconcile(user, {})).error.code == "EAGAIN"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [{}, {"python": " "}, {"python": "1", "argv": ["true"]}, {"python": "1", "timeout": 0},
+     {"python": "1", "timeout": 1e9}, {"python": "1", "timeout": float("nan")}],
+)  # fmt: skip
+def test_bad_arguments(plain, user, shelf, args) -> None:
+    with pytest.raises(Invalid):
+        run(plain, user, **args)
+    assert shelf == {}
+
+
+def test_a_vanished_folder(plain, user, work) -> None:
+    work.rmdir()
+    with pytest.raises(NotFound):
+        run(plain, user, python="1")
+
+
+class Crash:
+    """A sandbox that dies with the machine, before or after the program did its work."""
+
+    def __init__(self, act) -> None:
+        self.act = act
+
+    async def probe(self):
+        return Report("crash", "0", works=True)
+
+    async def run(self, job):
+        self.act()
+        raise KeyboardInterrupt
+
+
+def test_after_a_crash(work, shelf, user) -> None:
+    (work / "f").write_text("x")
+    fresh = RunDevice(Crash(lambda: None), work, shelf)
+    assert asyncio.run(fresh.reconcile(user, {})).error.code == "EAGAIN"  # never begun
+    with pytest.raises(KeyboardInterrupt):
+        run(fresh, user, python="1")
+    again = RunDevice(Crash(lambda: None), work, shelf)
+    found = asyncio.run(again.reconcile(user, {}))
+    assert (found.error.code, found.error.retryable) == ("EAGAIN", True)
+    (work / "f").write_text("y")
+    assert asyncio.run(again.reconcile(user, {})) is None
+    other = Caller(7, "k2", USER)
+    with pytest.raises(KeyboardInterrupt):
+        run(RunDevice(Crash((work / "new").touch), work, shelf), other, python="1")
+    assert asyncio.run(again.reconcile(other, {})) is None
+
+
+def test_a_folder_too_big_to_watch(plain, user, work, shelf, monkeypatch) -> None:
+    for i in range(4):
+        (work / str(i)).touch()
+    monkeypatch.setattr(changes.manifest, "__defaults__", (3,))
+    monkeypatch.setattr("oros.services.run.device.MAX_ENTRIES", 3)
+    got = run(plain, user, python="print(1)").value
+    assert got["changed"] is None
+    assert "3 entries" in got["note"]
+    assert asyncio.run(plain.reconcile(user, {})) is None
+
+
+def test_many_changes_are_counted(plain, user) -> None:
+    got = run(plain, user, python="for i in range(120): open(f'{i:03}', 'w')").value
+    assert (len(got["changed"]), got["changes"]) == (100, 120)
+    json.dumps(got)
+
+
+def test_what_a_program_wrote_is_as_private_as_what_it_may_have_read(plain, work, shelf) -> None:
+    folder = Folder(work, shelf)
+    secret = Caller(7, "k", Label(Integrity.USER, OWNER, frozenset({"mail:1"})))
+    anyone = Caller(8, "k", USER)
+    asyncio.run(folder.write(secret, "mail.txt", b"secret"))
+    run(plain, anyone, python="import os\nos.mkdir('d')\nos.rename('mail.txt', 'd/moved.txt')")
+    got = run(
+        plain, anyone, python="import os\nos.rename('d', 'e')\nprint(open('e/moved.txt').read())"
+    )
+    assert got.label.readers == OWNER
+    assert asyncio.run(folder.read(anyone, "e/moved.txt", 0, 99)).label.readers == OWNER
+
+
+def test_even_when_it_is_cancelled(plain, work, shelf) -> None:
+    secret = Caller(7, "k", Label(Integrity.USER, OWNER, frozenset()))
+
+    class Slow:
+        async def probe(self):
+            return Report("slow", "0", works=True)
+
+        async def run(self, job) -> JobResult:
+            (work / "f").write_text("secret")
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        async with asyncio.timeout(0.1):
+            await RunDevice(Slow(), work, shelf).perform(secret, {"argv": ["x"]})
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    label = asyncio.run(Folder(work, shelf).read(Caller(8, "k", USER), "f", 0, 9)).label
+    assert label.readers == OWNER
+
+
+def test_the_manifest_of_ten_thousand_files_is_quick(work) -> None:
+    for i in range(100):
+        (work / f"{i:03}").mkdir()
+        for j in range(100):
+            (work / f"{i:03}" / f"{j:03}").touch()
+    began = time.perf_counter()
+    found = changes.manifest(changes.Root(work))
+    assert len(found) == 10_100
+    changes.digest(found)
+    assert time.perf_counter() - began < 2, sys.version
