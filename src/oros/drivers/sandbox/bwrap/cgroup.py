@@ -67,10 +67,16 @@ class Cell:
     folders: Sequence[Path]
 
     def join(self, pid: int) -> None:
-        """Put a process, and all that it will start, into it. Raises: NotEnforced."""
+        """Put a process, and all that it will start, into it.
+
+        Raises:
+            NotEnforced: it was refused. ProcessLookupError: the process is dead.
+        """
         try:
             for folder in self.folders:
                 _write(folder / "cgroup.procs", str(pid))
+        except ProcessLookupError:
+            raise
         except OSError as e:
             raise NotEnforced(f"a control group was refused: {e}") from e
 

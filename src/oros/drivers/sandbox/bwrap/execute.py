@@ -18,7 +18,7 @@ from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
 from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
 from oros.drivers.sandbox.bwrap.pythons import Interpreter
-from oros.drivers.sandbox.bwrap.tree import End, Tree, launch, memory_file, pipe
+from oros.drivers.sandbox.bwrap.tree import Tree, launch, memory_file, open_gate, pipe
 
 STAGE = Path(__file__).with_name("stage.py")
 SIGNAL_BASE = 128
@@ -59,7 +59,10 @@ async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResu
             cell = stack.enter_context(setup.groups.cell(job.memory, job.processes + limits.OWN))
         bounds = limits.table(job, grouped=cell is not None)
         async with _started(setup, job, bounds) as tree:
-            await _confine(setup, bounds, tree.init, cell)
+            try:
+                _confine(setup, bounds, tree.init, cell)
+            except (ProcessLookupError, FileNotFoundError) as e:  # it fell while it was built
+                raise await tree.refusal() from e
             return await _follow(tree, job, spool)
 
 
@@ -72,11 +75,9 @@ async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIt
             return stack.enter_context(memory_file(name, data))
 
         status, status_end = await stack.enter_async_context(pipe())
-        block, gate = map(End, os.pipe())
-        stack.callback(block.close)
-        stack.callback(gate.close)
+        gate = stack.enter_context(open_gate())
         files = {path: file("file", text.encode()) for path, text in argv.FILES.items()}
-        numbers = argv.Numbers(status_end.number, block.number, file("filter", setup.filter), files)
+        numbers = argv.Numbers(status_end.number, gate, file("filter", setup.filter), files)
         folders = [*setup.python.binds, *job.binds]
         seen = folders if setup.uid is None else _attached(folders, setup.stage)
         words = argv.options(job, seen, numbers)
@@ -86,8 +87,10 @@ async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIt
         if setup.uid is not None:
             command = _staged(setup, [b.host for b in folders], bounds, command)
         stdin = file("stdin", job.stdin)
-        started = launch(command, fds, status, gate.number, stdin, (status_end, block))
-        yield await stack.enter_async_context(started)
+        tree = await stack.enter_async_context(launch(command, fds, status, stdin, gate))
+        status_end.close()
+        await tree.ready()
+        yield tree
 
 
 def _staged(
@@ -103,15 +106,15 @@ def _attached(folders: list[Bind], stage: str) -> list[Bind]:
     return [replace(b, host=f"{stage}/{at}") for at, b in enumerate(folders)]
 
 
-async def _confine(setup: Setup, bounds: Mapping[int, int], init: int, cell: Cell | None) -> None:
+def _confine(setup: Setup, bounds: Mapping[int, int], init: int, cell: Cell | None) -> None:
     """Bound the waiting sandbox and see that it is who it should be. Raises: NotEnforced."""
     wanted = os.getuid() if setup.uid is None else setup.uid
     if wanted == 0 or _uids(init) != {wanted}:
         raise NotEnforced(f"the sandbox runs as uid {_uids(init)}, not as {wanted}")
     staged = setup.uid is not None  # then the stage has set them all but one
     limits.bound(init, {k: v for k, v in bounds.items() if not staged or k == limits.PROCESSES})
-    if cell is not None:  # v1 waits some ms for a grace period of the kernel: not on the loop
-        await asyncio.to_thread(cell.join, init)
+    if cell is not None:
+        cell.join(init)
 
 
 def _uids(pid: int) -> set[int]:
@@ -148,7 +151,9 @@ def _verdict(code: int | None, watch: Watch, said: bytes) -> tuple[int | None, i
         return None, 9
     if code is None:
         why = said.decode(errors="replace").strip().removeprefix("bwrap: ")
-        raise Invalid(f"the program did not start: {why}", "is it there inside the sandbox?")
+        if why.startswith(("execvp", "Can't chdir")):
+            raise Invalid(f"the program did not start: {why}", "is it there inside the sandbox?")
+        raise NotEnforced(f"the sandbox does not stand: {why}")
     if code > SIGNAL_BASE and code - SIGNAL_BASE <= 64:
         return None, code - SIGNAL_BASE
     return code, None

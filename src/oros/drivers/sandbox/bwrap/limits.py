@@ -44,7 +44,7 @@ def bound(pid: int, limits: Mapping[int, int]) -> None:
     """Set limits of a process that waits, and make it the first to go when memory is short.
 
     Raises:
-        NotEnforced: one was refused.
+        NotEnforced: one was refused. ProcessLookupError: it is dead.
     """
     try:
         for kind, value in limits.items():
@@ -52,5 +52,7 @@ def bound(pid: int, limits: Mapping[int, int]) -> None:
             held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
             resource.prlimit(pid, kind, (held, held))
         Path(f"/proc/{pid}/oom_score_adj").write_text("800")
+    except (ProcessLookupError, FileNotFoundError) as e:
+        raise ProcessLookupError(pid) from e
     except OSError as e:
         raise NotEnforced(f"a limit of the sandbox was refused: {e}") from e
