@@ -45,7 +45,7 @@ class Devices:
                 found = self._runners.get(point.source)
                 if found is None:
                     root = Path(point.source.removeprefix("work:"))
-                    found = RunDevice(self._sandbox, root, self._store)
+                    found = RunDevice(self._sandbox, root, self._store, self._sandbox.python)
                     self._runners[point.source] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")

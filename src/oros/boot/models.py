@@ -1,0 +1,157 @@
+"""Models by name: the built-in ones, and those of config.toml; each made when first used."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from oros.abi.errors import NoDevice
+from oros.abi.message import Json, say
+from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
+from oros.boot.config import Config, RemoteModel
+from oros.drivers.models.constrained import ConstrainedModel
+from oros.drivers.models.llamacpp.driver import LlamaCppModel
+from oros.drivers.models.openai.driver import OpenAIModel
+from oros.drivers.weights import discover
+from oros.drivers.weights.catalog import BY_NAME, CATALOG, Weights, default_model
+from oros.drivers.weights.pull import place, pull
+from oros.services.console import Long, Query, Report
+
+LOCAL = "local"
+
+
+class Models:
+    """The registry; a call gives the model of a name. Raises: NoDevice with the names there are."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self._config = config
+        self._folder = folder
+        self._made: dict[str, Model] = {}
+
+    def __call__(self, name: str) -> Model:
+        """The model of a name; "" is the default, `local` the built-in one."""
+        wanted = self.resolve(name)
+        found = self._made.get(wanted)
+        if found is None:
+            found = self._made[wanted] = self._make(wanted)
+        return found
+
+    def resolve(self, name: str) -> str:
+        """The full name. Raises: NoDevice."""
+        wanted = name or self._config.default_model
+        if wanted == LOCAL:
+            return self._local().name
+        if wanted in self._config.models or wanted in BY_NAME:
+            return wanted
+        names = " ".join([LOCAL, *BY_NAME, *self._config.models])
+        raise NoDevice(f"there is no model {wanted!r}", f"models: {names}")
+
+    def _local(self) -> Weights:
+        """The built-in model in use, else the one here that fits the memory, else one to fetch."""
+        for spec in CATALOG:
+            if spec.general and spec.name in self._made:
+                return spec
+        chosen = default_model(free_memory())
+        here = [w for w in CATALOG if w.general and place(w, self._folder).exists()]
+        return chosen if chosen in here or not here else here[-1]
+
+    def _make(self, name: str) -> Model:
+        remote = self._config.models.get(name)
+        if remote is not None:
+            return remote_model(name, remote)
+        spec = BY_NAME[name]
+        path = place(spec, self._folder)
+        if not path.exists():
+            size = f"{spec.size / 1e9:.1f} GB"
+            raise NoDevice(f"{name} is not on this machine yet ({size})", "oros models pull")
+        return ConstrainedModel(LlamaCppModel(path, info_of(spec), repack=spec.repack))
+
+    async def close(self) -> None:
+        """Close all that were made."""
+        for model in self._made.values():
+            await model.close()
+
+    # ---- what a person may ask -----------------------------------------------------------------
+
+    def queries(self) -> dict[str, Query]:
+        """Questions about models."""
+        return {"models": self.listed}
+
+    def longs(self) -> dict[str, Long]:
+        """Long work on models."""
+        return {"models.pull": self.pulled, "models.test": self.tested}
+
+    async def listed(self, _: Mapping[str, Json]) -> Json:
+        """The models that can be used by name, and what else was found on this machine."""
+        default = self.resolve("")
+        rows: list[Json] = []
+        for spec in CATALOG:
+            here = place(spec, self._folder).exists()
+            row = {"name": spec.name, "here": here, "size": spec.size, "about": spec.about}
+            rows.append(row | {"window": spec.window, "default": spec.name == default})
+        for name, remote in self._config.models.items():
+            row = {"name": name, "here": True, "size": 0, "about": remote.base_url}
+            rows.append(row | {"window": remote.window, "default": name == default})
+        found = [*await discover.servers(), *discover.files()]
+        others: list[Json] = [
+            {"kind": f.kind, "name": f.name, "where": f.where, "size": f.size} for f in found
+        ]
+        return {"models": rows, "found": others}
+
+    async def pulled(self, args: Mapping[str, Json], report: Report) -> Json:
+        """Fetch a built-in model: the one named, or the one that suits this machine."""
+        name = str(args.get("name") or LOCAL)
+        if name == LOCAL:
+            spec = default_model(free_memory())
+        elif name in BY_NAME:
+            spec = BY_NAME[name]
+        else:
+            raise NoDevice(f"{name!r} is no built-in model", f"models: {' '.join(BY_NAME)}")
+        path = await pull(spec, self._folder, report, elsewhere)
+        return {"name": spec.name, "path": str(path), "about": spec.about}
+
+    async def tested(self, args: Mapping[str, Json], _: Report) -> Json:
+        """Ask a model one small thing. Raises: what its driver raises."""
+        model = self(str(args.get("name") or ""))
+        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=16)
+        text, usage = "", None
+        async for batch in model.generate(request):
+            for delta in batch:
+                if isinstance(delta, TextDelta):
+                    text += delta.text
+                elif isinstance(delta, Finished):
+                    usage = delta.usage
+        spent = usage.tokens if usage else 0
+        return {"name": model.info.name, "said": text.strip(), "tokens": spent}
+
+
+def remote_model(name: str, remote: RemoteModel) -> Model:
+    """A model of the configuration; its key is read at each call."""
+    cans = frozenset(remote.cans)
+    info = ModelInfo(name, remote.window, remote.slots, cans, remote.price, remote.small)
+
+    def key() -> str | None:
+        return os.environ.get(remote.key_env) if remote.key_env else None
+
+    model = OpenAIModel(name, remote.base_url, remote.model or name, info=info, key=key)
+    return model if "tools" in cans else ConstrainedModel(model)
+
+
+def info_of(spec: Weights) -> ModelInfo:
+    """What a built-in model is and can."""
+    cans = frozenset({"schema", "grammar", "resume", "cancel"})
+    return ModelInfo(spec.name, spec.window, 1, cans, (0, 0, 0), small=True, about=spec.about)
+
+
+def elsewhere() -> list[Path]:
+    """Files on this machine that may be copies of a built-in model."""
+    return [Path(f.where) for f in discover.files()]
+
+
+def free_memory() -> int:
+    """Bytes that programs can have now; 0 if the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    found = [x for x in lines if x.startswith("MemAvailable:")]
+    return int(found[0].split()[1]) * 1024 if found else 0

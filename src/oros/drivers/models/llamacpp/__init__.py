@@ -1,0 +1,1 @@
+"""The model in the box: llama.cpp in a worker process of its own."""

@@ -1,0 +1,1 @@
+"""Weights as blobs by SHA-256: which there are, where they come from, what is here already."""
