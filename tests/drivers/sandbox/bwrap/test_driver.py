@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import os
 import resource
@@ -19,8 +20,9 @@ import pytest
 import oros
 from oros.abi.errors import Invalid, NotEnforced
 from oros.abi.ports import Bind, Job
-from oros.drivers.sandbox.bwrap import BwrapSandbox
-from oros.drivers.sandbox.bwrap.tree import open_gate
+from oros.drivers.sandbox.bwrap import BwrapSandbox, orphans
+from oros.drivers.sandbox.bwrap.execute import _started
+from oros.drivers.sandbox.bwrap.tree import open_gate, readable
 
 # Detaches twice from its parent, ignores TERM, lets go of the pipes, beats in the folder.
 GRANDCHILD = """
@@ -223,6 +225,16 @@ def test_the_survey_finds_what_is_open(
             asyncio.run(made.run(Job(("true",))))
 
 
+def test_a_folder_that_cannot_be_mapped_is_refused_with_the_reason(
+    sandbox: BwrapSandbox,
+) -> None:
+    """procfs can't be idmapped, nor shown as it is to the uid that root drops to."""
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's folders are shown as they are")
+    with pytest.raises(NotEnforced, match="idmap of /proc/self/attr"):
+        asyncio.run(sandbox.run(Job(("true",), (Bind("/proc/self/attr", "/work", "rw"),))))
+
+
 # ---- limits
 
 
@@ -355,14 +367,28 @@ def test_cancel_at_any_moment_leaves_nothing(sandbox: BwrapSandbox, work: Path) 
     assert not list(Path("/sys/fs/cgroup").glob(f"**/oros-{os.getpid()}-*"))
 
 
-def test_a_daemon_that_dies_at_the_gate_starts_nothing(
-    sandbox: BwrapSandbox, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The gate is closed to whoever does not write to it: an end of file does not open it."""
+def test_the_gate_has_no_end_of_file() -> None:
+    """It stays shut when the daemon is gone: only a written byte opens it."""
     with open_gate() as gate:
         os.set_blocking(gate, False)
         with pytest.raises(BlockingIOError):
             os.read(gate, 1)
+
+
+def test_what_a_dead_daemon_left_at_the_gate_is_swept(sandbox: BwrapSandbox, work: Path) -> None:
+    async def orphan() -> None:
+        source = job(sandbox, work, "open('ran', 'w')")
+        start = functools.partial(_started, sandbox._setup(), source, {})
+        async with start() as left, start() as kept:
+            left._process.kill()  # as the kernel does when the daemon dies
+            left._process.wait()
+            os.kill(left.init, 0)
+            assert orphans.sweep() == 1
+            await readable(left._init_fd)
+            os.kill(kept.init, 0)
+
+    asyncio.run(orphan())
+    assert not (work / "ran").exists()
 
 
 def test_nothing_outlives_a_killed_daemon(work: Path) -> None:

@@ -16,6 +16,7 @@ from oros.abi.errors import Invalid, NotEnforced
 from oros.abi.ports import Bind, Job, JobResult
 from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
+from oros.drivers.sandbox.bwrap.orphans import NAME
 from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
 from oros.drivers.sandbox.bwrap.pythons import Interpreter
 from oros.drivers.sandbox.bwrap.tree import Tree, launch, memory_file, open_gate, pipe
@@ -82,12 +83,14 @@ async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIt
         seen = folders if setup.uid is None else _attached(folders, setup.stage)
         words = argv.options(job, seen, numbers)
         args = file("args", "\0".join(words).encode(errors="surrogateescape"))
-        command = [setup.bwrap, "--args", str(args), "--", *job.argv]
+        command = [NAME, "--args", str(args), "--", *job.argv]
+        program = setup.bwrap
         fds = [numbers.status, numbers.block, numbers.filter, *files.values(), args]
         if setup.uid is not None:
             command = _staged(setup, [b.host for b in folders], bounds, command)
+            program = sys.executable
         stdin = file("stdin", job.stdin)
-        tree = await stack.enter_async_context(launch(command, fds, status, stdin, gate))
+        tree = await stack.enter_async_context(launch(program, command, fds, status, stdin, gate))
         status_end.close()
         await tree.ready()
         yield tree
@@ -98,8 +101,8 @@ def _staged(
 ) -> list[str]:
     """The command line of the stage that ends by becoming `command`."""
     held = ",".join(f"{k}={v}" for k, v in bounds.items() if k != limits.PROCESSES)
-    words = [str(setup.uid), setup.stage, held, str(len(folders)), *folders, *command]
-    return [sys.executable, "-ISB", str(STAGE), *words]
+    words = [str(setup.uid), setup.stage, held, setup.bwrap, str(len(folders))]
+    return [sys.executable, "-ISB", str(STAGE), *words, *folders, *command]
 
 
 def _attached(folders: list[Bind], stage: str) -> list[Bind]:

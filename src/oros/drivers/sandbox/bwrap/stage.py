@@ -3,7 +3,7 @@
 A program of its own, since it changes its mount namespace and its user; it imports nothing of oros
 (and little else: it starts with every job) and ends by becoming bubblewrap:
 
-    python -ISB stage.py UID STAGE LIMITS COUNT FOLDER... COMMAND...
+    python -ISB stage.py UID STAGE LIMITS PROGRAM COUNT FOLDER... ARGV...
 
 A folder that only root may enter can't be reached by an unprivileged uid, and a sandbox of host
 uid 0 is none (it reads /etc/shadow as its owner). So each folder is cloned, *idmapped* (its owner
@@ -101,23 +101,20 @@ def bound(limits: str) -> None:
         resource.setrlimit(kind, (held, held))
 
 
-def main(uid: int, stage: str, limits: str, folders: list[str], command: list[str]) -> None:
-    """Prepare and become the command, with no environment; ends with a line on stderr."""
+def main(words: list[str]) -> None:
+    """Prepare and become PROGRAM, with no environment; a failure ends with a line on stderr."""
+    uid, stage, limits, program, count = int(words[0]), words[1], words[2], words[3], int(words[4])
     try:
-        attach(folders, os.fsencode(stage), uid)
+        attach(words[5 : 5 + count], os.fsencode(stage), uid)
         bound(limits)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         os.chdir("/")
-        os.execve(command[0], command, {})  # noqa: S606 - it becomes bubblewrap
+        os.execve(program, words[5 + count :], {})  # noqa: S606 - it becomes bubblewrap
     except OSError as e:
         sys.exit(f"stage: {e.strerror or e}")
 
 
 if __name__ == "__main__":
-    folders_end = 5 + int(sys.argv[4])
-    main(
-        int(sys.argv[1]), sys.argv[2], sys.argv[3],
-        sys.argv[5:folders_end], sys.argv[folders_end:],
-    )  # fmt: skip
+    main(sys.argv[1:])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, OrosError
 from oros.abi.ports import Bind, Job, Report
-from oros.drivers.sandbox.bwrap import cgroup, pythons
+from oros.drivers.sandbox.bwrap import cgroup, orphans, pythons
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.seccomp import compile_filter
 
@@ -74,6 +74,7 @@ async def survey(uid: int | None) -> tuple[Report, Setup | None]:
     Args:
         uid: what a root daemon drops to; ignored for an ordinary user.
     """
+    orphans.sweep()
     failures: list[str] = []
     found = list(_binaries())
     groups = cgroup.find()

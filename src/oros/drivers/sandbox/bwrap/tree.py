@@ -108,12 +108,18 @@ class Tree:
 
 @contextlib.asynccontextmanager
 async def launch(
-    argv: Sequence[str], fds: Sequence[int], status: asyncio.StreamReader, stdin: int, gate: int
+    program: str,
+    argv: Sequence[str],
+    fds: Sequence[int],
+    status: asyncio.StreamReader,
+    stdin: int,
+    gate: int,
 ) -> AsyncIterator[Tree]:
     """Start bubblewrap (or the stage before it) with an empty environment; dead at the end.
 
     Args:
-        argv: the whole command line.
+        program: the path of what is started.
+        argv: the whole command line, its name first.
         fds: descriptors that it inherits.
         status: what it writes to `--json-status-fd`.
         stdin: a descriptor.
@@ -127,6 +133,7 @@ async def launch(
         try:
             process = subprocess.Popen(  # noqa: S603, ASYNC220 - it IS the sandbox; 1 ms
                 argv,
+                executable=program,
                 stdin=stdin,
                 stdout=out_end.number,
                 stderr=err_end.number,
