@@ -40,7 +40,7 @@ def test_the_answer_is_the_only_result(oros, spawning, machine, tmp_path) -> Non
         },
     )
     assert "added: counts.csv" in err
-    assert "1 calls · 1.0k in (800 cached) → 40 out · free" in err
+    assert "1 call · 1.0k in (800 cached) → 40 out · free" in err
 
 
 def test_the_model_is_introduced_once(oros, spawning, machine) -> None:
@@ -110,6 +110,13 @@ def test_a_process_that_rests_is_left(oros, spawning) -> None:
     code, _, err = oros("run", "x")
     assert code == 1
     assert "go on: oros send 12 TEXT" in err
+
+
+def test_a_process_that_is_stopped_is_left(oros, spawning) -> None:
+    spawning[-1:] = [Signalled("STOP", Pid(0), "EBUG: oh")]
+    code, _, err = oros("run", "x")
+    assert code == 1
+    assert "process 12 is stopped: EBUG: oh\ngo on: oros kill -CONT 12" in err
 
 
 # ---- the talk -----------------------------------------------------------------------------------

@@ -120,6 +120,22 @@ def test_a_question_is_answered_in_place(machine) -> None:
     assert ("send", {"pid": 12, "text": "2008"}) in machine.calls
 
 
+def test_a_child_that_asks_is_heard(machine) -> None:
+    from oros.abi.events import CallEntered
+    from oros.abi.ids import CallId
+
+    waiting_process(machine)
+    machine.soon(machine.tell, 12, CallEntered(CallId("c3"), "wait", {"pid": 13}, "control", "k"))
+    ask = CallEntered(CallId("c2"), "ask", {"question": "Which?"}, "read", "k")
+    machine.soon(machine.tell, 13, ask)
+    machine.answers["list"] = {"entries": [row(pid=13, on="person")], "more": False}
+    screen = Screen("run", "count")
+    screen.until("process 13 asks: c2 ask question=Which?")
+    screen.until("oros send 13 TEXT")
+    machine.soon(machine.tell, 12, *life()[-1:])
+    assert screen.end() == 0
+
+
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colour_only_where_it_is_wanted(machine, env) -> None:
     machine.soon(machine.tell, 12, *life(answer="\x1b]0;owned\x07"))

@@ -47,7 +47,8 @@ def ls(session: Session, options: Options) -> int:
     rows = []
     for entry in found:
         name = shown(entry["path"]) + ("/" if entry["kind"] == "dir" else "")
-        rows.append([entry["kind"], draw.size(entry.get("size")), name])
+        size = None if entry["kind"] == "dir" else entry.get("size")
+        rows.append([entry["kind"], draw.size(size), name])
     lines = draw.table(("KIND", "SIZE", "NAME"), rows, session.terminal.width, "KIND NAME")
     session.give(options.output, found, lines if found else ())
     return 0

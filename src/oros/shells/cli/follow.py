@@ -5,14 +5,21 @@ Folds the events of one process; draws a status line, never a result.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from oros.abi.errors import OrosError
 from oros.shells.cli import draw, story
-from oros.shells.cli.terminal import Terminal
+from oros.shells.cli.session import Session
 from oros.shells.cli.trace import progress
 
 SOON = 1.0
 """Seconds that a phase may last unmentioned."""
+
+POLL = 2.0
+"""Seconds between looks at who else asks the person."""
+
+ASKS = frozenset({"call_entered", "doubted"})
 
 
 class Follow:
@@ -36,7 +43,7 @@ class Follow:
         self.rests = False
         self.ended: dict[str, Any] | None = None
         self.tokens = 0
-        self.signalled = ""
+        self.stopped: str | None = None
 
     def take(self, item: dict[str, Any]) -> None:
         """Take in a fact or a token."""
@@ -99,10 +106,11 @@ class Follow:
         self.question = event["question"] + "  [yes / no]"
 
     def _signalled(self, event: dict[str, Any]) -> None:
-        self.signalled = event["signal"]
+        if event["signal"] in ("STOP", "CONT"):
+            self.stopped = event["why"] if event["signal"] == "STOP" else None
 
     def _received(self, _: dict[str, Any]) -> None:
-        self.signalled, self.rests = "", False
+        self.rests = False
 
     def _parked(self, event: dict[str, Any]) -> None:
         self.rests = event["on"] in ("message", "person")
@@ -123,7 +131,8 @@ class Follow:
     def summary(self) -> list[str]:
         """What is said at the end: the files, then time, calls, tokens and money."""
         took = draw.seconds(time.perf_counter() - self.begun)
-        calls = f"{self.used['calls']} calls"
+        count = self.used["calls"]
+        calls = "1 call" if count == 1 else f"{count} calls"
         return [*self.files(), f"{took} · {calls} · {story.usage(self.used)}"]
 
     def files(self) -> Iterable[str]:
@@ -143,13 +152,17 @@ class Follow:
 class Meter:
     """Shows where a followed process is: a status line, or now and then a line without a tty."""
 
-    def __init__(self, terminal: Terminal, follow: Follow) -> None:
-        self._terminal, self._follow = terminal, follow
+    def __init__(self, session: Session, follow: Follow) -> None:
+        self._session, self._terminal, self._follow = session, session.terminal, follow
         self._told = ""
+        self._looked = 0.0
+        self._asked: set[int] = set()
 
     def tick(self) -> None:
         """Draw what has become old enough."""
         line = self._follow.line()
+        if line and self._follow.call.get("name") == "wait":
+            self._look()
         if self._terminal.err_tty:
             if line and not self._follow.question:
                 self._terminal.status(line)
@@ -159,3 +172,18 @@ class Meter:
         if line and slow and phase != self._told:
             self._told = phase
             self._terminal.note(line)
+
+    def _look(self) -> None:
+        """Who it waits for may wait for the person: say so, once."""
+        if time.perf_counter() - self._looked < POLL:
+            return
+        self._looked = time.perf_counter()
+        with suppress(OrosError):
+            rows = self._session.call("list", path="/proc")["entries"]
+            asking = {r["pid"] for r in rows if r["on"] == "person"}
+            for pid in sorted(asking - self._asked):
+                facts = self._session.client.history(pid)
+                text = next((story.gist(f) for f in reversed(facts) if f["kind"] in ASKS), "")
+                self._terminal.note(f"process {pid} asks: {text}", "yellow")
+                self._terminal.note(f"answer it from another terminal: oros send {pid} TEXT")
+            self._asked = asking

@@ -42,7 +42,7 @@ class Runner:
         self._session, self._options = session, options
         self._terminal = session.terminal
         self._state = Follow(pid)
-        self._meter = Meter(session.terminal, self._state)
+        self._meter = Meter(session, self._state)
         self._interrupts = Interrupts(self._interrupt, self._meter.tick)
 
     def follow(self) -> int:
@@ -58,10 +58,11 @@ class Runner:
         return self._finish()
 
     def _items(self) -> Iterator[dict[str, Any]]:
-        """Its facts and tokens until it ends, or rests after an interrupt."""
+        """Its facts and tokens until it ends, is stopped, or rests."""
         for item in self._session.client.events(self._state.pid):
             yield item
-            if self._state.ended or (self._state.rests and not self._state.question):
+            rests = self._state.rests and not self._state.question
+            if self._state.ended or self._state.stopped is not None or rests:
                 return
 
     def _asks(self) -> bool:
@@ -109,6 +110,11 @@ class Runner:
         state, terminal = self._state, self._terminal
         if self._options.output == "json" or self._options.stream:
             terminal.out(json.dumps(state.plain()))
+        if state.stopped is not None:
+            why = f": {state.stopped}" if state.stopped else ""
+            terminal.note(f"process {state.pid} is stopped{why}", "yellow")
+            terminal.note(f"go on: oros kill -CONT {state.pid} · oros wait {state.pid}")
+            return 1
         if state.ended is None:
             pid = state.pid
             how = f"go on: oros send {pid} TEXT · end it: oros kill {pid}"

@@ -87,7 +87,7 @@ class Turn:
     def __init__(self, session: Session) -> None:
         self._session, self._terminal = session, session.terminal
         self._state = Follow(INIT)
-        self._meter = Meter(session.terminal, self._state)
+        self._meter = Meter(session, self._state)
         self._held = ""
         self._said = ""
 
@@ -103,6 +103,7 @@ class Turn:
                         return
         except Detached:
             self._terminal.note("process 1 goes on: /trace 1", "yellow")
+        self._terminal.clear()
 
     def _tick(self) -> None:
         if not self._said:
