@@ -81,21 +81,25 @@ class Models:
         return {"models.pull": self.pulled, "models.test": self.tested}
 
     async def listed(self, _: Mapping[str, Json]) -> Json:
-        """The models that can be used by name, and what else was found on this machine."""
+        """Models that can be used by name, then what else was found on this machine."""
         default = self.resolve("")
-        rows: list[Json] = []
-        for spec in CATALOG:
-            here = place(spec, self._folder).exists()
-            row = {"name": spec.name, "here": here, "size": spec.size, "about": spec.about}
-            rows.append(row | {"window": spec.window, "default": spec.name == default})
-        for name, remote in self._config.models.items():
-            row = {"name": name, "here": True, "size": 0, "about": remote.base_url}
-            rows.append(row | {"window": remote.window, "default": name == default})
+        rows = [self._row(spec) for spec in CATALOG]
+        rows += [remote_row(name, remote) for name, remote in self._config.models.items()]
+        for row in rows:
+            row["default"] = row["name"] == default
         found = [*await discover.servers(), *discover.files()]
-        others: list[Json] = [
-            {"kind": f.kind, "name": f.name, "where": f.where, "size": f.size} for f in found
+        rows += [
+            {"name": f.name, "state": f"found: {f.kind}", "about": f.where, "size": f.size}
+            for f in found
         ]
-        return {"models": rows, "found": others}
+        return rows
+
+    def _row(self, spec: Weights) -> dict[str, Json]:
+        """A built-in model as `oros models` shows it."""
+        here = place(spec, self._folder).exists()
+        state = "here" if here else f"to fetch: {spec.size / 1e9:.1f} GB"
+        row: dict[str, Json] = {"name": spec.name, "state": state, "size": spec.size}
+        return row | {"window": spec.window, "slots": 1, "about": spec.about}
 
     async def pulled(self, args: Mapping[str, Json], report: Report) -> Json:
         """Fetch a built-in model: the one named, or the one that suits this machine."""
@@ -134,6 +138,12 @@ def remote_model(name: str, remote: RemoteModel) -> Model:
 
     model = OpenAIModel(name, remote.base_url, remote.model or name, info=info, key=key)
     return model if "tools" in cans else ConstrainedModel(model)
+
+
+def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
+    """A model of the configuration as `oros models` shows it."""
+    row: dict[str, Json] = {"name": name, "state": "remote", "size": 0, "about": remote.base_url}
+    return row | {"window": remote.window, "slots": remote.slots}
 
 
 def info_of(spec: Weights) -> ModelInfo:

@@ -67,8 +67,8 @@ class LlamaCppModel:
                 if reply.status != 200:
                     raise refusal(await reply.text())
                 async for line in reply.content:
-                    if line.startswith(b"data: "):
-                        yield deltas(line[6:])
+                    if line.startswith(b"data: ") and (batch := deltas(line[6:])):
+                        yield batch
                     elif line.startswith(b"error: "):
                         raise refusal(line[7:].decode("utf-8", "replace"))
         except aiohttp.ClientError as e:
@@ -226,15 +226,15 @@ def deltas(data: bytes) -> list[Delta]:
         raise refusal(json.dumps(event))
     reading = event.get("prompt_progress")
     if reading:
-        done = max(0, reading["processed"] - reading["cache"])
-        return [Progress("reading", done, reading["total"] - reading["cache"])]
+        done, total = reading["processed"] - reading["cache"], reading["total"] - reading["cache"]
+        return [Progress("reading", max(0, done), total)] if total > BATCH else []
     found: list[Delta] = [TextDelta(event["content"])] if event.get("content") else []
     if event.get("stop"):
         timings = event.get("timings") or {}
         read, cached = event.get("tokens_evaluated", 0), timings.get("cache_n", 0)
         usage = Usage(read, event.get("tokens_predicted", 0), cached, 0)
         found.append(Finished(FINISHES.get(event.get("stop_type", ""), "stop"), usage))
-    return found or [Progress("reading", 0, 0)]
+    return found
 
 
 def refusal(text: str) -> OrosError:
