@@ -15,9 +15,9 @@ from oros.shells.cli.terminal import Terminal
 
 def test_models(oros, oros_json, machine) -> None:
     machine.queries["models"] = [
-        {"name": "local", "window": 32768, "slots": 1, "about": "small", "default": True}
+        {"name": "local", "state": "here", "size": 5 << 20, "about": "small", "default": True}
     ]
-    assert oros("models")[1].splitlines()[1].split() == ["local*", "-", "32.8k", "1", "small"]
+    assert oros("models")[1].splitlines()[1].split() == ["local*", "here", "5.0M", "small"]
     assert oros_json("models") == machine.queries["models"]
 
 

@@ -20,7 +20,7 @@ def models(session: Session, options: Options) -> int:
     if options.act == "list":
         found = session.machine().query("models")
         rows = [model_row(m) for m in found]
-        head = ("NAME", "STATE", "WINDOW", "SLOTS", "ABOUT")
+        head = ("NAME", "STATE", "SIZE", "ABOUT")
         lines = draw.table(head, rows, session.terminal.width, "NAME STATE ABOUT")
         session.give(options.output, found, lines)
         return 0
@@ -29,10 +29,10 @@ def models(session: Session, options: Options) -> int:
 
 
 def model_row(model: dict[str, Any]) -> list[str]:
-    """A model as a row."""
+    """A model as a row; `*` marks the default one."""
     name = model["name"] + ("*" if model.get("default") else "")
-    window, slots = draw.tokens(model.get("window")), str(model.get("slots", "?"))
-    return [name, str(model.get("state", "-")), window, slots, model.get("about", "")]
+    size = draw.size(model.get("size") or None)
+    return [name, str(model.get("state", "-")), size, model.get("about", "")]
 
 
 def models_options(parser: ArgumentParser) -> None:
