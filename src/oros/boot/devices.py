@@ -23,7 +23,7 @@ class Devices:
         self._store = store
         self._sandbox = BwrapSandbox()
         self._folders: dict[str, Folder] = {}
-        self._runners: dict[str, Device] = {}
+        self._runners: dict[MountPoint, Device] = {}
         self.machine: Machine | None = None
 
     def server(self, source: str) -> FileServer:
@@ -42,11 +42,12 @@ class Devices:
         """What performs `run` in a namespace: the sandbox over its /work. Raises: NoDevice."""
         for point in mounts:
             if point.path == HOME:
-                found = self._runners.get(point.source)
+                found = self._runners.get(point)
                 if found is None:
                     root = Path(point.source.removeprefix("work:"))
-                    found = RunDevice(self._sandbox, root, self._store, self._sandbox.python)
-                    self._runners[point.source] = found
+                    python = self._sandbox.python
+                    found = RunDevice(self._sandbox, root, self._store, python, point.right)
+                    self._runners[point] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")
 

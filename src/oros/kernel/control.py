@@ -41,7 +41,7 @@ from oros.abi.wire import failed
 from oros.kernel import namespace
 from oros.kernel.ending import ends, finished
 from oros.kernel.journal import Entry
-from oros.kernel.machine import Blocked, Machine
+from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
 
 
@@ -364,6 +364,3 @@ def perform(m: Machine, caller: Process, call: Call) -> Result:
     if handler is None:
         raise NoCall(f"{call.name} is no control call")
     return handler(m, caller, call)
-
-
-__all__ = ["Blocked", "Change", "Park", "perform", "unblock"]

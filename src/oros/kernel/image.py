@@ -151,7 +151,7 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
 def replied(image: Image, event: ModelReplied) -> None:
     """Fold a model's answer, whole or cut."""
     image.thinking = None
-    image.turns += 1
+    image.turns += event.finish not in ("lost", "preempted")
     image.finish = event.finish
     image.error = event.error
     image.context.calibrate(event.usage.tokens_in)
