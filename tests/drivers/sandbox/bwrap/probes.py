@@ -60,12 +60,69 @@ def read(path):
         return file.read(65536)
 
 
+# Ways that are one call each: name -> system call and arguments.
+CALLS = {
+    "compare_kernel_pointers": ("kcmp", os.getpid(), os.getpid(), 0, 0, 1),
+    "user_namespace": ("unshare", NEW_USER),
+    "mount_api": ("fsopen", b"tmpfs", 0),
+    "clone_mount": ("open_tree", -100, b"/", 1),
+    "chroot": ("chroot", b"."),
+    "hostname": ("sethostname", socket.gethostname().encode(), len(socket.gethostname())),
+    "keyring": ("keyctl", 0, -3, 1),
+    "add_key": ("add_key", b"user", b"oros-probe", b"x", 1, -2),
+    "io_uring": ("io_uring", 8, ctypes.create_string_buffer(120)),
+    "bpf": ("bpf", 0, struct.pack("5I", 2, 4, 4, 1, 0), 20),
+    "perf": ("perf", struct.pack("IIQ24xQ64x", 1, 112, 0, 0x61), 0, -1, -1, 0),
+    "userfaultfd": ("uffd", 1),
+    "kernel_log": ("syslog", 10, None, 0),
+    "watch_files": ("fanotify_init", 0, 0),
+}
+SOCKETS = {
+    "vsock": (40, socket.SOCK_STREAM, 0),
+    "packet_socket": (socket.AF_PACKET, socket.SOCK_RAW, 0),
+    "raw_socket": (socket.AF_INET, socket.SOCK_RAW, 1),
+    "netlink_audit": (socket.AF_NETLINK, socket.SOCK_RAW, 15),
+    "kernel_crypto_socket": (38, socket.SOCK_SEQPACKET, 0),
+}
+READS = {
+    "shadow": "/etc/shadow",
+    "proc_keys": "/proc/key-users",
+    "kernel_symbols": "/proc/kallsyms",
+}
+WRITES = {
+    "core_pattern": "/proc/sys/kernel/core_pattern",
+    "sysctl": "/proc/sys/kernel/hostname",
+}
+
+
+def simple():
+    """Probes of the tables; a file that is opened for writing is not written."""
+    for name, words in CALLS.items():
+        yield name, lambda c, words=words: call(*words) >= 0
+    for name, kind in SOCKETS.items():
+        yield name, lambda c, kind=kind: socket.socket(*kind).close() is None
+    for name, path in READS.items():
+        yield name, lambda c, path=path: bool(read(path))
+    for name, path in WRITES.items():
+        yield name, lambda c, path=path: os.close(os.open(path, os.O_WRONLY)) is None
+
+
+PROBES.update(
+    simple(),
+    canary=lambda c: read(c["canary"]) == b"CANARY",
+    canary_by_dots=lambda c: read("../" * 20 + c["canary"].lstrip("/")) == b"CANARY",
+    hardlink_out=lambda c: os.link(c["canary"], "hard") is None,
+    root_home=lambda c: bool({".bashrc", ".profile"} & set(os.listdir("/root"))),
+    host_etc=lambda c: any(map(os.path.exists, ("/etc/machine-id", "/etc/hostname", "/etc/fstab"))),
+    sysfs=lambda c: bool(os.listdir("/sys")),
+    cgroup_write=lambda c: any(os.access(p, os.W_OK) for p in glob.glob("/sys/fs/cgroup/*/*procs")),
+    inherited_fds=lambda c: bool(c["fds"]),
+    interfaces=lambda c: bool({name for _, name in socket.if_nameindex()} - {"lo"}),
+    real_time=lambda c: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)) is None,
+)
+
+
 # ---- files
-
-
-@probe
-def canary(c):
-    return read(c["canary"]) == b"CANARY"
 
 
 @probe
@@ -80,35 +137,9 @@ def canary_by_proc_root(c):
 
 
 @probe
-def canary_by_dots(c):
-    return read("../" * 20 + c["canary"].lstrip("/")) == b"CANARY"
-
-
-@probe
-def shadow(c):
-    return bool(read("/etc/shadow"))
-
-
-@probe
-def root_home(c):
-    return ".bashrc" in os.listdir("/root") or ".profile" in os.listdir("/root")
-
-
-@probe
-def host_etc(c):
-    return any(os.path.exists(p) for p in ("/etc/machine-id", "/etc/hostname", "/etc/fstab"))
-
-
-@probe
 def write_outside(c):
     with open(os.path.join(os.path.dirname(c["canary"]), "planted"), "w") as file:
         file.write("x")
-    return True
-
-
-@probe
-def hardlink_out(c):
-    os.link(c["canary"], "hard")
     return True
 
 
@@ -117,38 +148,6 @@ def device_nodes(c):
     plain = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd",
              "stdin", "stdout", "stderr", "core", "console", "mqueue"}  # fmt: skip
     return bool(set(os.listdir("/dev")) - plain)
-
-
-@probe
-def sysfs(c):
-    return bool(os.listdir("/sys"))
-
-
-@probe
-def core_pattern(c):
-    os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
-    return True
-
-
-@probe
-def sysctl(c):
-    os.close(os.open("/proc/sys/kernel/hostname", os.O_WRONLY))
-    return True
-
-
-@probe
-def cgroup_write(c):
-    return any(os.access(p, os.W_OK) for p in glob.glob("/sys/fs/cgroup/**/cgroup.procs"))
-
-
-@probe
-def proc_keys(c):
-    return bool(read("/proc/key-users"))
-
-
-@probe
-def kernel_symbols(c):
-    return bool(read("/proc/kallsyms"))
 
 
 @probe
@@ -222,12 +221,6 @@ def steal_fd(c):
 
 
 @probe
-def compare_kernel_pointers(c):
-    call("kcmp", os.getpid(), os.getpid(), 0, 0, 1)
-    return True
-
-
-@probe
 def secret_in_environment(c):
     def holds(path):
         try:
@@ -239,23 +232,12 @@ def secret_in_environment(c):
 
 
 @probe
-def inherited_fds(c):
-    return len(c["fds"]) > 0
-
-
-@probe
 def shared_memory(c):
     libc.shmat.restype = ctypes.c_void_p
     at = libc.shmat(c["shm"], None, 0o10000)
     if at == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), "shmat")
     return ctypes.string_at(at, 6) == b"CANARY"
-
-
-@probe
-def real_time(c):
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    return True
 
 
 @probe
@@ -314,48 +296,7 @@ def abstract_socket(c):
     return True
 
 
-@probe
-def vsock(c):
-    socket.socket(40, socket.SOCK_STREAM).close()
-    return True
-
-
-@probe
-def packet_socket(c):
-    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    return True
-
-
-@probe
-def raw_socket(c):
-    socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()
-    return True
-
-
-@probe
-def netlink_audit(c):
-    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15).close()
-    return True
-
-
-@probe
-def kernel_crypto_socket(c):
-    socket.socket(38, socket.SOCK_SEQPACKET, 0).close()
-    return True
-
-
-@probe
-def interfaces(c):
-    return bool({name for _, name in socket.if_nameindex()} - {"lo"})
-
-
 # ---- the kernel
-
-
-@probe
-def user_namespace(c):
-    call("unshare", NEW_USER)
-    return True
 
 
 @probe
@@ -383,70 +324,8 @@ def mount(c):
 
 
 @probe
-def mount_api(c):
-    call("fsopen", b"tmpfs", 0)
-    return True
-
-
-@probe
-def clone_mount(c):
-    call("open_tree", -100, b"/", 1)
-    return True
-
-
-@probe
-def chroot(c):
-    call("chroot", b".")
-    return True
-
-
-@probe
 def enter_namespace(c):
     call("setns", os.open("/proc/self/ns/uts", os.O_RDONLY), 0)
-    return True
-
-
-@probe
-def hostname(c):
-    name = socket.gethostname().encode()
-    call("sethostname", name, len(name))
-    return True
-
-
-@probe
-def keyring(c):
-    call("keyctl", 0, -3, 1)
-    return True
-
-
-@probe
-def add_key(c):
-    call("add_key", b"user", b"oros-probe", b"x", 1, -2)
-    return True
-
-
-@probe
-def io_uring(c):
-    call("io_uring", 8, ctypes.create_string_buffer(120))
-    return True
-
-
-@probe
-def bpf(c):
-    call("bpf", 0, struct.pack("5I", 2, 4, 4, 1, 0), 20)
-    return True
-
-
-@probe
-def perf(c):
-    attributes = struct.pack("IIQ", 1, 112, 0).ljust(40, b"\0") + struct.pack("Q", 0x61)
-    call("perf", attributes.ljust(112, b"\0"), 0, -1, -1, 0)
-    return True
-
-
-@probe
-def userfaultfd(c):
-    call("uffd", 1)
     return True
 
 
@@ -457,12 +336,6 @@ def modules(c):
     except OSError as e:
         if e.errno in (errno.EPERM, errno.ENOSYS):
             raise
-    return True
-
-
-@probe
-def kernel_log(c):
-    call("syslog", 10, None, 0)
     return True
 
 
@@ -481,12 +354,6 @@ def swap(c):
     except OSError as e:
         if e.errno != errno.ENOENT:
             raise
-    return True
-
-
-@probe
-def watch_files(c):
-    call("fanotify_init", 0, 0)
     return True
 
 
