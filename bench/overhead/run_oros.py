@@ -15,6 +15,7 @@ from oros.drivers.models.openai.driver import OpenAIModel
 from oros.drivers.store.sqlite import SqliteStore
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
+from oros.services.shapes import SHAPES
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
 
@@ -28,7 +29,7 @@ class Lookup:
 
     async def reconcile(self, who, args):
         """It only reads."""
-        return None
+        return
 
 
 @asynccontextmanager
@@ -50,6 +51,7 @@ async def runtime(options):
             lambda _: model,
             lambda _: None,
             lambda _, __: program,
+            SHAPES,
             None,
             tools,
         )

@@ -22,6 +22,7 @@ from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.services.apps.programs import builtin, program
 from oros.services.console import Console
+from oros.services.shapes import SHAPES
 
 JOURNAL = "journal.db"
 
@@ -66,6 +67,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             parts.model or models,
             devices.server,
             lambda name, model: parts.programs.get(name) or program(name, model),
+            SHAPES,
             devices.runner,
             parts.tools,
             node_of(store),

@@ -11,10 +11,10 @@ from oros.boot.config import Config, RemoteModel
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
 from oros.drivers.models.openai.driver import OpenAIModel
-from oros.drivers.weights import discover
-from oros.drivers.weights.catalog import BY_NAME, CATALOG, Weights, default_model
-from oros.drivers.weights.pull import place, pull
 from oros.services.console import Long, Query, Report
+from oros.services.weights import discover
+from oros.services.weights.catalog import BY_NAME, CATALOG, Weights, default_model
+from oros.services.weights.pull import place, pull
 
 LOCAL = "local"
 

@@ -33,6 +33,7 @@ from oros.kernel import process as table
 from oros.kernel import shapes
 from oros.kernel.image import Image
 from oros.kernel.process import Process, State
+from oros.kernel.shapes import Shapes
 
 Entry = tuple[Process, Event]
 
@@ -50,7 +51,8 @@ def label_bytes(label: Label) -> bytes:
 class Journal:
     """Appends to all processes' journals, and folds them."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, known: Shapes) -> None:
+        self._shapes = known
         self._store = store
         self._clock = clock
         self.images: dict[Pid, Image] = {}
@@ -108,7 +110,7 @@ class Journal:
         process.seq, process.head = seq, row.hash.hex()
         image = self.images.get(process.pid)
         if image is not None:
-            shapes.absorb(image, event, seq)
+            shapes.absorb(self._shapes, image, event, seq)
         return row
 
     async def wake(self, process: Process) -> Image:
@@ -127,7 +129,8 @@ class Journal:
         if image is None:
             image = Image()
             for row in self.rows(pid):
-                shapes.absorb(image, wire.decode_event(row.kind, row.body), row.seq)
+                event = wire.decode_event(row.kind, row.body)
+                shapes.absorb(self._shapes, image, event, row.seq)
         return image
 
     def sleep(self, process: Process) -> None:

@@ -27,7 +27,9 @@ class Kernel:
     """One machine. `run` it in a task; `request` is the person's way in."""
 
     def __init__(self, world: World) -> None:
-        self.m = Machine(world, Journal(world.store, world.clock), Timers(world.clock))
+        self.m = Machine(
+            world, Journal(world.store, world.clock, world.shapes), Timers(world.clock)
+        )
         self._tasks: asyncio.TaskGroup | None = None
         self.m.start = self._start
 

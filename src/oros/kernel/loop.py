@@ -44,7 +44,7 @@ async def activate(m: Machine, process: Process) -> None:
 
 async def step(m: Machine, process: Process, image: Image, active: Activation) -> bool:
     """Carry out the next act. False: the activation is over."""
-    action: Action = decide(image)
+    action: Action = decide(m.world.shapes, image)
     match action:
         case Think():
             await thinking.think(m, process, image, action, active)

@@ -20,6 +20,7 @@ from oros.kernel.budget import Accounts
 from oros.kernel.journal import Journal
 from oros.kernel.process import Process, State, Table
 from oros.kernel.scope import Scope
+from oros.kernel.shapes import Shapes
 from oros.kernel.slots import Slots
 from oros.kernel.timers import Timers
 
@@ -35,7 +36,8 @@ class World:
     """What the kernel is given: devices behind ports.
 
     `model` resolves a name ("" is the default) and raises NoDevice; `server` resolves a mount
-    source such as `work:/home/ann/x`; `program` resolves a program's name for a model.
+    source such as `work:/home/ann/x`; `program` resolves a program's name for a model; `shapes` are
+    what programs can be of.
     """
 
     store: Store
@@ -44,6 +46,7 @@ class World:
     model: Callable[[str], Model]
     server: Callable[[str], FileServer]
     program: Callable[[str, Model], Program]
+    shapes: Shapes
     runner: Callable[[tuple[MountPoint, ...]], Device] | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     node: str = "oros"

@@ -1,12 +1,15 @@
-"""The two shapes of programs behind one pair of functions: absorb a fact, decide the next act.
+"""What every program shares, whatever its shape: fold a fact, decide the next act.
 
 `decide` is a pure function of the folded image: so a process goes on after a crash from its
-journal, and a recorded run can be checked act by act with model and devices unplugged.
+journal, and a recorded run can be checked act by act with model and devices unplugged. What is a
+shape's own (tool calls one by one, one program for the whole job) is handed in from outside.
 """
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from oros.abi.events import Event
 from oros.abi.ids import Seq
-from oros.kernel import code_first, steps
 from oros.kernel import image as process_image
 from oros.kernel.actions import Action, Again, Do, Finish, Pause, Rest
 from oros.kernel.image import Image
@@ -15,17 +18,25 @@ SAME_CALLS = 5
 """Identical calls with identical outcomes in a row, after which a process is paused."""
 
 
-def absorb(image: Image, event: Event, seq: Seq) -> None:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Two pure functions: fold what is the shape's own; decide when nothing else comes first."""
+
+    absorb: Callable[[Image, Event], None]
+    decide: Callable[[Image], Action]
+
+
+Shapes = Mapping[str, Shape]
+
+
+def absorb(shapes: Shapes, image: Image, event: Event, seq: Seq) -> None:
     """Fold one event into the image, as for every shape, then as for its own."""
     process_image.apply(image, event, seq)
-    if image.program.shape == "code":
-        code_first.absorb(image, event)
-    else:
-        steps.absorb(image, event)
+    shapes[image.program.shape].absorb(image, event)
     image.settle()
 
 
-def decide(image: Image) -> Action:
+def decide(shapes: Shapes, image: Image) -> Action:
     """What a process does next. Reasons to stop come before reasons to go on."""
     program = image.program
     if image.terminated:
@@ -42,4 +53,4 @@ def decide(image: Image) -> Action:
         return Pause(f"it took {image.turns} turns without an end")
     if image.queue:
         return Do(image.queue[0])
-    return code_first.decide(image) if program.shape == "code" else steps.decide(image)
+    return shapes[program.shape].decide(image)

@@ -15,6 +15,8 @@ from oros.abi.ports import Row
 from oros.kernel import shapes
 from oros.kernel.actions import Action, Again, Do, Finish, Rest, Think
 from oros.kernel.image import Image
+from oros.kernel.shapes import Shapes
+from oros.services.shapes import SHAPES
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class Replay:
         return found | {"calls": list(self.calls), "differs": self.differs}
 
 
-def replay(rows: Sequence[Row]) -> Replay:
+def replay(rows: Sequence[Row], known: Shapes = SHAPES) -> Replay:
     """Fold a journal event by event and decide each act again. Raises: Corrupt."""
     own = [r for r in rows if r.pid == rows[-1].pid] if rows else []
     chain.verify(own, own[0].prev if own else b"")
@@ -46,16 +48,16 @@ def replay(rows: Sequence[Row]) -> Replay:
         event = wire.decode_event(row.kind, row.body)
         result.events += 1
         if isinstance(event, ModelCalled | CallEntered | Exited | Parked) and not result.differs:
-            compare(image, event, row, result)
-        shapes.absorb(image, event, row.seq)
+            compare(known, image, event, row, result)
+        shapes.absorb(known, image, event, row.seq)
     return result
 
 
-def compare(image: Image, event: Event, row: Row, result: Replay) -> None:
+def compare(known: Shapes, image: Image, event: Event, row: Row, result: Replay) -> None:
     """Hold one recorded act against the one decided now."""
     if not image.context.pages:
         return
-    action: Action = shapes.decide(image)
+    action: Action = shapes.decide(known, image)
     ok = True
     match event:
         case ModelCalled():

@@ -13,7 +13,7 @@ from oros.abi.message import Ask, Json, Message, say
 from oros.abi.syscalls import Outcome
 from oros.kernel.actions import Action, Do, Finish, Rest, Think
 from oros.kernel.image import Image
-from oros.kernel.survey import overview
+from oros.services.shapes.survey import overview
 
 FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 STOP = ("\n```\n", "\n```")

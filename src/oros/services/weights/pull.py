@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from oros.abi.errors import AccessDenied, Busy, Corrupt, NoSpace, OrosError, Unreachable
 from oros.abi.ports import Progress
-from oros.drivers.weights.catalog import Weights
+from oros.services.weights.catalog import Weights
 
 PIECE = 1 << 20
 CONNECT = 5.0

@@ -1,0 +1,12 @@
+"""The shapes of programs: what a model's answer means, and what comes next. Pure."""
+
+from collections.abc import Mapping
+
+from oros.kernel.shapes import Shape
+from oros.services.shapes import code_first, steps
+
+SHAPES: Mapping[str, Shape] = {
+    "steps": Shape(steps.absorb, steps.decide),
+    "code": Shape(code_first.absorb, code_first.decide),
+}
+"""All shapes, by the name that a program's manifest gives."""
