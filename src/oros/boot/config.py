@@ -14,7 +14,6 @@ cans = ["tools", "image"]
 small = false                    # true: the code-first program is its default
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -48,14 +47,6 @@ class Config:
     default_model: str = "local"
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     models: Mapping[str, RemoteModel] = field(default_factory=dict)
-
-
-def default_home(env: Mapping[str, str] = os.environ) -> Path:
-    """Where the machine lives: $OROS_HOME, else the user's data folder."""
-    if env.get("OROS_HOME"):
-        return Path(env["OROS_HOME"]).absolute()
-    data = env.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "oros"
 
 
 def load(home: Path) -> Config:

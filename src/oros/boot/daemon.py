@@ -51,7 +51,6 @@ def prepare(home: Path) -> None:
 async def serve(home: Path, parts: Parts | None = None) -> None:
     """Run a machine until it is halted. Raises: what a part that can't be built says; Panic."""
     parts = parts or Parts()
-    prepare(home)
     config: Config = load(home)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
@@ -113,6 +112,9 @@ def tell(line: str) -> None:
 def main(home: Path, parts: Parts | None = None) -> int:
     """Run the daemon; the exit code follows the error tree."""
     try:
+        home = home.absolute()
+        prepare(home)
+        os.chdir("/")  # the person's folder must not be held by a daemon
         asyncio.run(serve(home, parts))
     except OrosError as e:
         tell(str(e))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from oros.abi import wire
 from oros.abi.errors import Invalid, NoCall, TimedOut
-from oros.abi.events import Parked, Spawned
+from oros.abi.events import Mounted, Parked, Spawned
 from oros.abi.grants import NO_LIMITS, MountPoint
 from oros.abi.ids import INIT, PERSON, START, Pid, Seq
 from oros.abi.labels import SYSTEM
@@ -123,7 +123,10 @@ class Kernel:
         mounts = m.table[PERSON].mounts
         folder = rest.get("folder") if name == "spawn" else rest.pop("folder", "")
         if folder and isinstance(folder, str):
-            mounts = (MountPoint(namespace.HOME, f"work:{folder}", "rw"), *mounts)
+            work = MountPoint(namespace.HOME, f"work:{folder}", "rw")
+            mounts = (work, *mounts)
+            if name == "send" and rest.get("pid") == INIT and work not in m.table[INIT].mounts:
+                m.journal.write((m.table[INIT], Mounted(work)))  # pid 1 works where the person is
         if name not in TABLE:
             raise NoCall(f"there is no call {name!r}", f"calls: {' '.join(TABLE)}")
         if name == "wait":

@@ -159,7 +159,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case Niced():
             process.nice = event.level
         case Mounted():
-            process.mounts = (*process.mounts, event.point)
+            others = (p for p in process.mounts if p.path != event.point.path)
+            process.mounts = (*others, event.point)
         case Exited():
             process.status, process.why, process.answer = event.status, event.why, event.answer
             process.reserved = NO_USAGE

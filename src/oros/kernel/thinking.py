@@ -35,7 +35,7 @@ from oros.kernel.process import Process
 from oros.kernel.slots import Lease
 
 RETRIES = 4
-BACKOFF = 0.5
+BACKOFF = 0.25
 MAX_BACKOFF = 30.0
 LEAST_TOKENS = 16
 MARGIN = 64

@@ -37,7 +37,7 @@ class Console:
     hub: Hub = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.kernel.listen)
+        self.hub = Hub(self.kernel.listen, self.kernel.m.journal.sync)
         self.queries |= {
             "status": self.status,
             "programs": self.programs,

@@ -4,7 +4,7 @@ A watcher that can't keep up is told so and cut off; it can read the journal and
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from oros.abi.ids import Pid
@@ -17,8 +17,11 @@ QUEUE = 4096
 class Hub:
     """The watchers of one machine. It listens to the kernel only while somebody watches."""
 
-    def __init__(self, listen: Callable[[Tell | None], None]) -> None:
+    def __init__(
+        self, listen: Callable[[Tell | None], None], settle: Callable[[], Awaitable[None]]
+    ) -> None:
         self._listen = listen
+        self._settle = settle
         self._watchers: list[tuple[Pid | None, asyncio.Queue[Fact | Token | None]]] = []
 
     def publish(self, items: Sequence[Fact | Token]) -> None:
@@ -46,6 +49,8 @@ class Hub:
         self._watchers.append(entry)
         self._listen(self.publish)
         try:
+            # What was queued before is in the journal then, what comes later is told.
+            await self._settle()
             yield self._batches(queue)
         finally:
             self._watchers.remove(entry)

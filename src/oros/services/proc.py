@@ -156,6 +156,13 @@ def explain(m: Machine, process: Process, call: str) -> Mapping[str, Json]:
     found["plain"] = (
         f"allowed: {process.program} may {found['name']}, effect {found['effect']}"
         if verdict == "allow"
-        else f"refused ({verdict}): {found.get('returned', {}).get('outcome', {}).get('error')}"
+        else f"refused: {refusal(found)}"
     )
     return found
+
+
+def refusal(found: Mapping[str, Json]) -> str:
+    """Why a call was refused, in one line."""
+    error = found.get("returned", {}).get("outcome", {}).get("error") or {}
+    hint = f" ({error['hint']})" if error.get("hint") else ""
+    return f"{error.get('code', found['verdict'])}: {error.get('why', '')}{hint}"

@@ -1,0 +1,157 @@
+"""A machine of its own for each journey: a real daemon, a mock model server, a work folder."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODELS = Path(os.environ.get("OROS_HOME") or Path.home() / ".local/share/oros") / "models"
+
+
+class Machine:
+    """What a person has: a terminal, a folder, and the `oros` command."""
+
+    def __init__(self, folder: Path, base_url: str) -> None:
+        self.home, self.work = folder / "home", folder / "work"
+        self.home.mkdir()
+        self.work.mkdir()
+        self.base_url = base_url
+        self.env = dict(os.environ, OROS_HOME=str(self.home), HOME=str(folder), NO_COLOR="1")
+        self.env.pop("XDG_DATA_HOME", None)
+        self.configure()
+
+    def configure(self, extra: str = "", default: str = "mock", slots: int = 2) -> None:
+        text = f'default_model = "{default}"\n{extra}\n[models.mock]\n'
+        text += f'base_url = "{self.base_url}"\nmodel = "mock-1"\nprice = [1000000, 2000000, 0]\n'
+        text += f'slots = {slots}\ncans = ["tools", "resume"]\n'
+        (self.home / "config.toml").write_text(text)
+
+    def oros(
+        self, *words: str, timeout: float = 60, given: str = ""
+    ) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "oros", *words],
+            cwd=self.work,
+            env=self.env,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def json(self, *words: str, timeout: float = 60):
+        found = self.oros(*words, "-o", "json", timeout=timeout)
+        assert found.returncode == 0, found.stderr
+        return json.loads(found.stdout)
+
+    def start(self, goal: str, *words: str) -> int:
+        """Start a process and let it go on by itself."""
+        found = self.json("run", "--detach", *words, goal)
+        return found["pid"]
+
+    def row(self, pid: int) -> dict:
+        return self.json("cat", f"/proc/{pid}/status")
+
+    def until(self, pid: int, what, seconds: float = 20.0) -> dict:
+        """Wait until a row is as wanted."""
+        client = self.client()
+        ends = time.monotonic() + seconds
+        row = {}
+        while time.monotonic() < ends:
+            rows = client.call("list", path="/proc", depth=2, limit=100000)["value"]["entries"]
+            row = next((r for r in rows if r["pid"] == pid), {})
+            if row and what(row):
+                return row
+            time.sleep(0.02)
+        raise AssertionError(f"process {pid} stayed {row}")
+
+    def client(self):
+        from oros.sdk.client import Client
+
+        return Client(self.home)
+
+    def daemon(self) -> int:
+        """The daemon's process id."""
+        found = subprocess.run(
+            ["pgrep", "-f", f"oros.boot --home {self.home}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return int(found.stdout.split()[0])
+
+    def kill_daemon(self) -> None:
+        os.kill(self.daemon(), signal.SIGKILL)
+        time.sleep(0.05)
+
+    def close(self) -> None:
+        self.oros("halt")
+
+
+@pytest.fixture(scope="session")
+def mock_url():
+    """A mock model server that answers at once, in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.mock_server"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    yield process.stdout.readline().split()[-1]
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def slow_url():
+    """One that says twenty tokens a second."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.mock_server", "--tps", "20"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process.stdout.readline().split()[-1]
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def machine(tmp_path, mock_url):
+    found = Machine(tmp_path, mock_url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def slow(tmp_path, slow_url):
+    found = Machine(tmp_path, slow_url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def boxed(tmp_path, mock_url):
+    """A machine with the built-in model, fetched once for all into the user's own folder."""
+    found = Machine(tmp_path, mock_url)
+    found.configure(default="local")
+    (found.home / "models").mkdir()
+    for file in MODELS.glob("*.gguf") if MODELS.exists() else ():
+        try:
+            os.link(file, found.home / "models" / file.name)
+        except OSError:
+            shutil.copy(file, found.home / "models" / file.name)
+    yield found
+    if found.home / "models" != MODELS:
+        MODELS.mkdir(parents=True, exist_ok=True)
+        for file in (found.home / "models").glob("*.gguf"):
+            if not (MODELS / file.name).exists():
+                shutil.copy(file, MODELS / file.name)
+    found.close()
