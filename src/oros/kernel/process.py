@@ -127,8 +127,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.program, process.calls = event.program.name, event.program.calls
             process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
             process.root, process.accounts = event.root, event.accounts
-            process.mounts, process.nice = event.mounts, event.nice
-            process.label, process.started = event.label, time
+            process.mounts, process.nice, process.label = event.mounts, event.nice, event.label
+            process.started = time
             move(process, State.READY)
         case Forked():
             copied(process, event, time)
@@ -158,9 +158,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             signalled(process, event)
         case Niced():
             process.nice = event.level
-        case Mounted():
-            others = (p for p in process.mounts if p.path != event.point.path)
-            process.mounts = (*others, event.point)
+        case Mounted(point=point):
+            process.mounts = (*(p for p in process.mounts if p.path != point.path), point)
         case Exited():
             process.status, process.why, process.answer = event.status, event.why, event.answer
             process.reserved = NO_USAGE
