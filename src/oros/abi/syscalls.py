@@ -167,7 +167,8 @@ class Write(Call):
 class List(Call):
     """List a folder. `head` > 0 also shows how each text file begins (that many characters).
 
-    Returns `{"entries": [{"path", "kind", "size", "lines"?, "head"?}], "more"}`.
+    Returns `{"entries": [{"path", "kind", "size", "lines"?, "head"?, "about"?}], "more"}`; `about`
+    tells the columns of a table.
     """
 
     path: str = "/work"

@@ -8,15 +8,17 @@ import json
 import os
 from typing import Any
 
+from oros.services.files.tables import table_of
 from oros.services.files.text import SAMPLE, decode, sniff
 
 MAX_LOOK = 1 << 20
+TABLE = 2000
 
 _JSON_NAMES = (".json", ".geojson", ".ipynb")
 
 
 def look(fd: int, name: str, size: int, head: int) -> dict[str, Any]:
-    """Return `{"lines", "head"}` of a text file, `{"type"}` of a binary one.
+    """Return `{"lines", "head"}` of a text file, `{"type"}` of a binary one; of a table `about`.
 
     Of a file over 1 MB the lines are estimated: `lines_about` instead of `lines`.
     """
@@ -28,6 +30,8 @@ def look(fd: int, name: str, size: int, head: int) -> dict[str, Any]:
     lines = text.count("\n") + (not text.endswith("\n") and bool(text))
     begins = _outline(text, whole=len(raw) == size) if name.lower().endswith(_JSON_NAMES) else ""
     seen: dict[str, Any] = {"head": (begins or text)[:head]}
+    if len(raw) >= size and (about := table_of(name, text)):
+        seen["about"] = about[: max(head, TABLE)]
     if len(raw) >= size:
         return {"lines": lines, **seen}
     return {"lines_about": round(lines * size / len(raw)), **seen}

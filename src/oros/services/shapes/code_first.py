@@ -5,20 +5,20 @@ at the folder, asks for one fenced Python block, runs it in the sandbox, and jud
 its output and the files that it changed.
 """
 
-import ast
 import re
 
 from oros.abi.events import CallReturned, Event, ModelReplied, Received, Spawned
-from oros.abi.message import Ask, Json, Message, say
+from oros.abi.message import Ask, Message, say
 from oros.abi.syscalls import Outcome
 from oros.kernel.actions import Action, Do, Finish, Rest, Think
 from oros.kernel.image import Image
-from oros.services.shapes.survey import overview
+from oros.services.shapes.judge import faults, judge
+from oros.services.shapes.survey import name_of, overview
 
 FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 STOP = ("\n```\n", "\n```")
-SURVEY = Ask("survey", "list", {"path": "/work", "depth": 2, "head": 1200})
-RETRY_TEMPERATURE = 0.5
+SURVEY = Ask("survey", "list", {"path": "/work", "depth": 2, "head": 2400})
+RETRY_TEMPERATURE = 0.4
 
 
 def absorb(image: Image, event: Event) -> None:
@@ -41,59 +41,64 @@ def absorb(image: Image, event: Event) -> None:
 
 
 def written(image: Image, message: Message) -> None:
-    """A program came, or words; what can't be a program is sent back before it runs."""
+    """A program came, or words; what can't run is sent back before it runs."""
     source = program_of(message.text)
     image.queue = []
-    if not source:
+    if not source and message.text.strip():
         image.notes["answer"] = message.text.strip()
-        image.phase = "done" if message.text.strip() else "write"
-        if image.phase == "write":
-            mend(image, "Your answer was empty. Answer with one ```python block.")
+        image.phase = "done"
         return
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError) as e:
-        line = getattr(e, "lineno", None)
-        mend(image, f"That program does not parse: {e.args[0]} (line {line}). Write it anew.")
-        return
-    image.notes["source"] = source
-    image.phase = "run"
+    complaint = faults(source) if source else "Your answer was empty."
+    if complaint:
+        mend(image, complaint)
+    else:
+        image.notes["source"] = source
+        image.phase = "run"
 
 
 def returned(image: Image, outcome: Outcome) -> None:
     """The survey shows the job; a run is judged."""
     if image.phase == "survey":
         entries = [] if outcome.error else outcome.value.get("entries", [])
+        image.notes["files"] = [name_of(e) for e in entries]
         text = f"Files:\n{overview(entries)}\n\nJob: {image.goal}"
         image.context.add("pinned", say("user", text, outcome.label))
         image.phase = "write"
     elif image.phase == "run":
-        complaint = str(outcome.error) if outcome.error else judge(outcome.value)
+        if outcome.error:
+            complaint = str(outcome.error)
+        else:
+            complaint = judge(image.goal, image.notes.get("files", []), outcome.value)
         if complaint:
             mend(image, complaint)
         else:
             image.notes["answer"] = str(outcome.value.get("out", "")).strip()
+            image.notes["good"] = image.context.pages[-1].id
             image.phase = "done"
 
 
-def judge(value: Json) -> str:
-    """What is wrong with a run, in words for the model; "" if nothing can be seen."""
-    if value.get("exit") != 0:
-        what = (
-            value.get("error") or str(value.get("err", ""))[-600:] or f"ended: {value.get('ended')}"
-        )
-        return f"That program failed:\n{what}\nWrite the whole program anew, mended."
-    if not str(value.get("out", "")).strip() and not value.get("changed"):
-        return "That program printed nothing and changed no file. Print the answer. Write it anew."
-    return ""
-
-
 def mend(image: Image, complaint: str) -> None:
-    """Ask for the program anew."""
+    """Ask for another program. The wrong one is not shown again: a small model copies it."""
     image.tries += 1
     image.notes["complaint"] = complaint
-    image.context.add("turn", say("user", complaint))
     image.phase = "write"
+
+
+def window(image: Image) -> tuple[Message, ...]:
+    """The program, the job, what the user said since, the last program that was right."""
+    pages = [p for p in image.context.pages if p.resident]
+    good = image.notes.get("good")
+    shown = [
+        p.message
+        for p in pages
+        if p.kind != "turn" or p.message.role == "user" or p.id == good or p.message.partial
+    ]
+    complaint = image.notes.get("complaint")
+    if complaint and image.tries:
+        told = f"A first program was wrong: {complaint}\nWrite another one that avoids this."
+        partial = shown[-1].partial
+        shown.insert(len(shown) - 1 if partial else len(shown), say("user", told))
+    return tuple(shown)
 
 
 def program_of(text: str) -> str:
@@ -113,9 +118,8 @@ def decide(image: Image) -> Action:
     if image.phase == "run":
         return Do(Ask(f"run{image.turns}", "run", {"python": image.notes["source"]}))
     if image.phase == "write" and image.tries < program.tries:
-        temperature = program.temperature if image.tries < 2 else RETRY_TEMPERATURE
-        window = image.context.window()
-        return Think(window, (), STOP, None, program.max_tokens, temperature)
+        temperature = RETRY_TEMPERATURE if image.tries else program.temperature
+        return Think(window(image), (), STOP, None, program.max_tokens, temperature)
     if program.standing:
         return Rest("message")
     if image.phase == "write":
