@@ -53,6 +53,7 @@ class LlamaCppModel:
         self._worker: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._folder = ""
+        self._ready = False
         self._starting = asyncio.Lock()
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
@@ -95,22 +96,25 @@ class LlamaCppModel:
     async def _started(self) -> AsyncIterator[Progress]:
         """Have a worker that answers; tells progress while it loads."""
         async with self._starting:
-            if self._worker is not None and self._worker.returncode is None:
+            alive = self._worker is not None and self._worker.returncode is None
+            if alive and self._ready:
                 return
-            await self._stop()
-            check(self._path)
-            self._folder = tempfile.mkdtemp(prefix="oros-llama-")
-            self._worker = await self._launch()
+            if not alive:
+                await self._stop()
+                check(self._path)
+                self._folder = tempfile.mkdtemp(prefix="oros-llama-")
+                self._worker = await self._launch()
             loop = asyncio.get_running_loop()
             begun = loop.time()
             while not await self._answers():
-                if self._worker.returncode is not None:
+                if self._worker is None or self._worker.returncode is not None:
                     raise await self._died()
                 passed = loop.time() - begun
                 if passed > LOAD_SECONDS:
                     raise DeviceFailed(f"{self.info.name} did not load in {LOAD_SECONDS:g} seconds")
                 yield Progress("loading the model", int(passed * 10), 0)
                 await asyncio.sleep(0.05)
+            self._ready = True
 
     async def _launch(self) -> asyncio.subprocess.Process:
         options = {
@@ -192,7 +196,7 @@ class LlamaCppModel:
         if self._worker is not None and self._worker.returncode is None:
             self._worker.kill()
             await self._worker.wait()
-        self._worker = None
+        self._worker, self._ready = None, False
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
