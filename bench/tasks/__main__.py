@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.tasks.held_out import HELD_OUT
 from bench.tasks.jobs import JOBS
 from bench.tasks.task import Task
+
 from oros.sdk.address import home_of
 from oros.sdk.client import Client
 
@@ -78,7 +79,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--show", action="store_true", help="print what the model said")
     options = parser.parse_args()
-    tasks = [t for t in (HELD_OUT if options.held_out else JOBS) if not options.only or t.id in options.only]
+    tasks = [
+        t
+        for t in (HELD_OUT if options.held_out else JOBS)
+        if not options.only or t.id in options.only
+    ]
     with tempfile.TemporaryDirectory(prefix="oros-tasks-") as found:
         root = Path(found)
         process = daemon(root / "home")
@@ -90,11 +95,15 @@ def main() -> None:
         finally:
             client.halt()
             process.wait()
-    print("\n| job | done | s | calls | tokens in / out | what was wrong |\n|---|---|---|---|---|---|")
+    print(
+        "\n| job | done | s | calls | tokens in / out | what was wrong |\n|---|---|---|---|---|---|"
+    )
     for row in rows:
         mark = "yes" if row["ok"] else "no"
         tokens = f"{row['in']} / {row['out']}"
-        print(f"| {row['id']} | {mark} | {row['seconds']:.1f} | {row['calls']} | {tokens} | {row['why'][:90]} |")
+        print(
+            f"| {row['id']} | {mark} | {row['seconds']:.1f} | {row['calls']} | {tokens} | {row['why'][:90]} |"
+        )
         if options.show and not row["ok"]:
             for text in row["said"]:
                 print(text)
@@ -102,7 +111,9 @@ def main() -> None:
     done = sum(r["ok"] for r in rows)
     mean = statistics.mean(r["seconds"] for r in rows)
     median = statistics.median(r["seconds"] for r in rows)
-    print(f"\n{done} of {len(rows)} done ({done / len(rows):.0%}), {mean:.1f} s a job (median {median:.1f})")
+    print(
+        f"\n{done} of {len(rows)} done ({done / len(rows):.0%}), {mean:.1f} s a job (median {median:.1f})"
+    )
 
 
 def show_start(task: Task) -> bool:

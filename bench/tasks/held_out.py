@@ -99,7 +99,9 @@ def longer(after: Path, _answer: str, before: Path) -> Verdict:
 
 
 def warm_december(_after: Path, answer: str, before: Path) -> Verdict:
-    return says(answer, int(max(table(before / "elnino.csv"), key=lambda r: float(r["DEC"]))["YEAR"]))
+    return says(
+        answer, int(max(table(before / "elnino.csv"), key=lambda r: float(r["DEC"]))["YEAR"])
+    )
 
 
 def two_niles(_after: Path, answer: str, before: Path) -> Verdict:
@@ -156,7 +158,9 @@ def articles(after: Path, _answer: str, before: Path) -> Verdict:
 
 def vector(after: Path, _answer: str, before: Path) -> Verdict:
     code, out = runs(after, "vector.py")
-    return both((code == 0 and not out.strip(), "its test fails"), mended(after, before, "vector.py"))
+    return both(
+        (code == 0 and not out.strip(), "its test fails"), mended(after, before, "vector.py")
+    )
 
 
 def dated(after: Path, _answer: str, before: Path) -> Verdict:

@@ -71,8 +71,7 @@ def hottest(_after: Path, answer: str, before: Path) -> Verdict:
 
 def foggy(_after: Path, answer: str, before: Path) -> Verdict:
     rows = table(before / "seattle-weather.csv")
-    return says(answer, sum(r["weather"] == "fog"
-                            and r["date"].startswith("2014") for r in rows))
+    return says(answer, sum(r["weather"] == "fog" and r["date"].startswith("2014") for r in rows))
 
 
 def monthly(after: Path, _answer: str, before: Path) -> Verdict:
@@ -139,7 +138,9 @@ def japanese(after: Path, _answer: str, before: Path) -> Verdict:
         c for c in load(before / "cars.json") if c["Origin"] == "Japan" and str(c["Year"]) >= "1980"
     ]
     got = load(after / "japan.json")
-    return (True, "") if got == wanted else (False, f"{len(got)} cars, not {len(wanted)}, or others")
+    return (
+        (True, "") if got == wanted else (False, f"{len(got)} cars, not {len(wanted)}, or others")
+    )
 
 
 def worst_month(_after: Path, answer: str, before: Path) -> Verdict:
@@ -165,7 +166,9 @@ def zones(folder: Path) -> list[list[str]]:
 
 def zone_names(after: Path, _answer: str, before: Path) -> Verdict:
     head, *rows = cells(after / "zones.csv")
-    return both(same_header(head, ["country", "zone"]), same_rows(rows, zones(before), ordered=False))
+    return both(
+        same_header(head, ["country", "zone"]), same_rows(rows, zones(before), ordered=False)
+    )
 
 
 TABLE_JOBS = (

@@ -63,7 +63,7 @@ def test_an_altered_row_breaks_the_chain(tmp_path) -> None:
 
     asyncio.run(main())
     db = apsw.Connection(str(tmp_path / "j.db"))
-    db.execute('UPDATE event SET body=\'{"on":"person"}\' WHERE seq=3')
+    db.execute("UPDATE event SET body=? WHERE seq=3", (b'{"on":"person"}',))
     db.close()
 
     async def look() -> None:
