@@ -147,6 +147,7 @@ class Kernel:
                 process = self.m.find(pid)
                 if process.alive:
                     await self.m.ends.setdefault(pid, asyncio.Event()).wait()
+                await self.m.journal.sync()  # an end is told only when it can't be lost
                 return finished(process)
         except TimeoutError:
             error = TimedOut(f"process {pid} has not ended in {timeout:g} seconds")
