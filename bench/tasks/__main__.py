@@ -101,9 +101,9 @@ def main() -> None:
     for row in rows:
         mark = "yes" if row["ok"] else "no"
         tokens = f"{row['in']} / {row['out']}"
-        print(
-            f"| {row['id']} | {mark} | {row['seconds']:.1f} | {row['calls']} | {tokens} | {row['why'][:90]} |"
-        )
+        why = " ".join(row["why"].split())[:90]
+        figures = f"{row['seconds']:.1f} | {row['calls']} | {tokens}"
+        print(f"| {row['id']} | {mark} | {figures} | {why} |")
         if options.show and not row["ok"]:
             for text in row["said"]:
                 print(text)
@@ -111,9 +111,8 @@ def main() -> None:
     done = sum(r["ok"] for r in rows)
     mean = statistics.mean(r["seconds"] for r in rows)
     median = statistics.median(r["seconds"] for r in rows)
-    print(
-        f"\n{done} of {len(rows)} done ({done / len(rows):.0%}), {mean:.1f} s a job (median {median:.1f})"
-    )
+    share = f"{done} of {len(rows)} done ({done / len(rows):.0%})"
+    print(f"\n{share}, {mean:.1f} s a job (median {median:.1f})")
 
 
 def show_start(task: Task) -> bool:
