@@ -251,7 +251,7 @@ def test_a_tree_shares_its_budget(tmp_path) -> None:
         found = await ended(kernel, pid)
         await until(lambda: len(kernel.m.table) == 2)
         spent = sum(p.usage.calls for p in kernel.m.done.values())
-        assert spent <= 8
+        assert spent == 8
         assert "EDQUOT" in found["why"]
 
     run(tmp_path, script, story)

@@ -80,7 +80,6 @@ async def enter(
     except OrosError as e:
         outcome = wire.failed(e)
         refused = replace(entered, verdict=e.code)
-        m.accounts.charge(caller, Usage(calls=1))
         await m.journal.sync((caller, refused), (caller, CallReturned(entered.id, outcome)))
         return outcome
 

@@ -144,7 +144,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.usage += event.usage
             move(process, State.RUNNING)
         case CallEntered():
-            process.usage += Usage(calls=1)
+            process.usage += Usage(calls=int(event.verdict == "allow"))
             move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
         case CallReturned():
             process.usage += event.outcome.usage + Usage(seconds=event.seconds)
