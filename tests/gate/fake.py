@@ -14,11 +14,15 @@ from oros.gate.http import Gate
 from oros.services.hub import Hub
 
 
+async def settled() -> None:
+    """Nothing is queued here."""
+
+
 class FakeMachine:
     """`answers`, `queries` and `longs` map a name to a value or a function of the arguments."""
 
     def __init__(self) -> None:
-        self.hub = Hub(lambda _: None)
+        self.hub = Hub(lambda _: None, settled)
         self.answers: dict = {}
         self.queries: dict = {"status": {"version": "1", "processes": {}, "awake": 0}}
         self.longs: dict = {}

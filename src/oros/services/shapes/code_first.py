@@ -19,6 +19,11 @@ FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 STOP = ("\n```\n", "\n```")
 SURVEY = Ask("survey", "list", {"path": "/work", "depth": 2, "head": 2400})
 RETRY_TEMPERATURE = 0.4
+PRELUDE = (
+    "import csv, datetime, glob, json, math, os, re, shutil, statistics, sys; "
+    "from collections import Counter, defaultdict; from pathlib import Path"
+)
+"""What small models use and forget to import; on one line before the program."""
 
 
 def absorb(image: Image, event: Event) -> None:
@@ -52,7 +57,7 @@ def written(image: Image, message: Message) -> None:
     if complaint:
         mend(image, complaint)
     else:
-        image.notes["source"] = source
+        image.notes["source"] = f"{PRELUDE}\n{source}"
         image.phase = "run"
 
 
@@ -61,7 +66,7 @@ def returned(image: Image, outcome: Outcome) -> None:
     if image.phase == "survey":
         entries = [] if outcome.error else outcome.value.get("entries", [])
         image.notes["files"] = [name_of(e) for e in entries]
-        text = f"Files:\n{overview(entries)}\n\nJob: {image.goal}"
+        text = f"Files:\n{overview(entries, image.goal)}\n\nJob: {image.goal}"
         image.context.add("pinned", say("user", text, outcome.label))
         image.phase = "write"
     elif image.phase == "run":

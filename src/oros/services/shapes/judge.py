@@ -20,6 +20,7 @@ HINTS = (
         r"could not convert string to float|invalid literal for int",
         "Some values are missing or no numbers: skip those rows.",
     ),
+    (r"JSONDecodeError", "That file is no JSON: read a .csv file with csv.DictReader."),
     (r"NoneType", "Some values are missing (None): skip those."),
     (
         r"FileNotFoundError",

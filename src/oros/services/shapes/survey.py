@@ -19,13 +19,14 @@ FEW = 3
 BEGINNING = 300
 
 
-def overview(entries: Sequence[Json]) -> str:
-    """Entries of a `list` call as text."""
+def overview(entries: Sequence[Json], goal: str) -> str:
+    """Entries of a `list` call as text; of many files, those that the goal names are told best."""
     few = sum(e.get("kind") != "dir" for e in entries) <= FEW
+    named = [e for e in entries if is_named(e, goal)]
     told: list[str] = []
     room = ROOM
     for entry in entries[:FILES]:
-        text = told_of(entry, few=few)
+        text = told_of(entry, few=few) if few or entry in named else in_short(entry)
         if room <= 0:
             text = f"- {name_of(entry)}"
         told.append(text[: max(room, 80)])
@@ -38,6 +39,25 @@ def overview(entries: Sequence[Json]) -> str:
 def name_of(entry: Json) -> str:
     """The path as a program in the folder names it."""
     return str(entry["path"]).removeprefix("/work/")
+
+
+def is_named(entry: Json, goal: str) -> bool:
+    """Whether the goal speaks of a file, by its name or by its name without the ending."""
+    name = name_of(entry).rsplit("/", 1)[-1].lower()
+    words = goal.lower()
+    return name in words or (len(name) > 4 and name.rsplit(".", 1)[0] in words)
+
+
+def in_short(entry: Json) -> str:
+    """One entry in a line: of a table its size and the names of its columns."""
+    name = name_of(entry)
+    if entry.get("kind") == "dir":
+        return f"- {name}/ (a folder)"
+    about = str(entry.get("about") or "").splitlines()
+    if not about:
+        return f"- {name}: {entry.get('lines') or entry.get('size')} lines"
+    columns = ", ".join(x.strip().split(":")[0] for x in about[1:-1])
+    return f"- {name}: {about[0]} {columns}"[:200]
 
 
 def told_of(entry: Json, *, few: bool) -> str:
