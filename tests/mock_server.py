@@ -141,7 +141,8 @@ class MockServer:
         if len(pieces) > most:
             pieces, finish = pieces[:most], "length"
         read = len(json.dumps(body.get("messages"))) // 4 + 1
-        usage = {"prompt_tokens": read, "completion_tokens": len(pieces) + 8 * bool(call)}
+        wrote = len(pieces) + 8 * bool(call)
+        usage = {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
         async with self._gate:
             self.stats["active"] += 1
             self.stats["most"] = max(self.stats["most"], self.stats["active"])
@@ -165,7 +166,8 @@ class MockServer:
             if call:
                 message["tool_calls"] = [calls(call, call["arguments"])]
             choice = {"index": 0, "message": message, "finish_reason": finish}
-            answer(writer, 200, {"model": "mock-1", "choices": [choice], "usage": usage})
+            head = {"id": "mock", "object": "chat.completion", "created": 0, "model": "mock-1"}
+            answer(writer, 200, {**head, "choices": [choice], "usage": usage})
             await writer.drain()
             return True
         kind = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
@@ -237,7 +239,8 @@ def calls(call, arguments) -> dict:
 
 def chunk(writer, data) -> None:
     """One event, as one HTTP chunk."""
-    line = b"data: " + json.dumps({"object": "chat.completion.chunk", **data}).encode() + b"\n\n"
+    head = {"id": "mock", "object": "chat.completion.chunk", "created": 0, "model": "mock-1"}
+    line = b"data: " + json.dumps({**head, **data}).encode() + b"\n\n"
     writer.write(b"%x\r\n%s\r\n" % (len(line), line))
 
 

@@ -6,6 +6,7 @@ A preempted or interrupted generation keeps its partial text; it goes on from th
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from oros.abi import wire
 from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
@@ -122,6 +123,7 @@ async def lost(m: Machine, process: Process, image: Image, info: ModelInfo) -> N
     await m.journal.sync((process, ModelReplied(Message("assistant", ()), used, "lost", info.name)))
 
 
+@cache
 def tools_of(calls: tuple[str, ...]) -> tuple[ToolSpec, ...]:
     """The calls that a program's model is offered."""
     found = []
