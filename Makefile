@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash simulate bench-overhead bench-tasks bench-scheduler clean
+.PHONY: run check format lint types contracts house test crash bench-overhead bench-tasks clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -41,17 +41,11 @@ test: .venv/ready
 crash: .venv/ready
 	$(BIN)/python -m tests.crash --kills 300
 
-simulate: .venv/ready
-	$(BIN)/python -m tests.simulation --seeds 20000
-
 bench-overhead: .venv/ready
 	$(BIN)/python -m bench.overhead
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
-
-bench-scheduler: .venv/ready
-	$(BIN)/python -m bench.scheduler
 
 clean:
 	rm -rf .venv bench/.venvs bench/.out
