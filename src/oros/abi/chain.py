@@ -5,15 +5,25 @@ size, so that no two different rows share an encoding. A row that was altered, d
 breaks the chain from there on. The first row of a copy seals the row that it was forked from.
 """
 
+import json
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 
 from oros.abi.errors import Corrupt
 from oros.abi.ids import Pid, Seq
+from oros.abi.labels import Label
 from oros.abi.ports import Row
 
 _HEAD = struct.Struct("<BqqdIII")
+
+
+@lru_cache(maxsize=512)
+def label_bytes(label: Label) -> bytes:
+    """A label in its canonical form."""
+    readers = None if label.readers is None else sorted(label.readers)
+    return json.dumps([int(label.integrity), readers, sorted(label.origins)]).encode()
 
 
 def digest(

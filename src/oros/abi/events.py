@@ -7,7 +7,7 @@ always replay, so fields are only added, with a default.
 from dataclasses import dataclass
 from typing import Literal
 
-from oros.abi.grants import NO_LIMITS, Limits, MountPoint, Usage
+from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId, Pid, Seq
 from oros.abi.labels import SYSTEM, Label
 from oros.abi.manifest import Program
@@ -175,12 +175,16 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The process ended; it is a zombie until it is reaped."""
+    """The process ended; it is a zombie until it is reaped.
+
+    `usage`: what a model call that its end cut had cost until then, as far as is known.
+    """
 
     status: int
     answer: str
     why: str = ""
     label: Label = SYSTEM
+    usage: Usage = NO_USAGE
     kind: Literal["exited"] = "exited"
 
 

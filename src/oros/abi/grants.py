@@ -1,7 +1,13 @@
 """What a process may do and spend: rights on paths, limits on a tree's account."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+N = TypeVar("N", int, float)
+
+INSTANT = 0.001
+"""Seconds of which less is none: a rest of rounding must not be spent for ever."""
 
 Right = Literal["r", "rw"]
 
@@ -28,8 +34,33 @@ class Limits:
     seconds: float | None = None
     calls: int | None = None
 
+    def less(self, used: "Usage") -> "Limits":
+        """What is left of each limit."""
+        seconds = None if self.seconds is None else self.seconds - used.seconds
+        return Limits(
+            None if self.tokens is None else self.tokens - used.tokens,
+            None if self.micros is None else self.micros - (used.micros or 0),
+            0.0 if seconds is not None and seconds < INSTANT else seconds,
+            None if self.calls is None else self.calls - used.calls,
+        )
+
 
 NO_LIMITS = Limits()
+
+
+def tightest(limits: Sequence[Limits]) -> Limits:
+    """The least of each limit."""
+    return Limits(
+        _least([x.tokens for x in limits]),
+        _least([x.micros for x in limits]),
+        _least([x.seconds for x in limits]),
+        _least([x.calls for x in limits]),
+    )
+
+
+def _least(values: Sequence[N | None]) -> N | None:
+    """The smallest number; None means no limit."""
+    return min((v for v in values if v is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,18 @@ class Usage:
             None if unknown else (self.micros or 0) + (other.micros or 0),
             self.seconds + other.seconds,
             self.calls + other.calls,
+        )
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Difference; an unknown price stays unknown."""
+        unknown = self.micros is None or other.micros is None
+        return Usage(
+            self.tokens_in - other.tokens_in,
+            self.tokens_out - other.tokens_out,
+            self.cached - other.cached,
+            None if unknown else (self.micros or 0) - (other.micros or 0),
+            self.seconds - other.seconds,
+            self.calls - other.calls,
         )
 
 

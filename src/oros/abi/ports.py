@@ -119,6 +119,15 @@ class ModelInfo:
     small: bool = False
     about: str = ""
 
+    def cost(self, usage: Usage) -> int | None:
+        """Micro-dollars of a usage, rounded up; None if the price is not known."""
+        if self.price is None:
+            return None
+        per_in, per_out, per_cached = self.price
+        fresh = usage.tokens_in - usage.cached
+        total = fresh * per_in + usage.tokens_out * per_out + usage.cached * per_cached
+        return -(-total // 1_000_000)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:

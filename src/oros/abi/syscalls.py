@@ -10,6 +10,7 @@ The `effect` of a call says what a crash between its intent and its outcome mean
     control       changes only the kernel's own tables, in the same commit as its outcome
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -18,7 +19,7 @@ from oros.abi.errors import OrosError
 from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, Usage
 from oros.abi.ids import PERSON, START, Pid, Seq
 from oros.abi.labels import SYSTEM, Label
-from oros.abi.message import Json, Part
+from oros.abi.message import Json, Part, TextPart
 
 Effect = Literal["pure", "read", "reversible", "idempotent", "once", "control"]
 Signal = Literal["INT", "STOP", "CONT", "TERM", "KILL", "USR1"]
@@ -313,3 +314,14 @@ class Outcome:
     error: Failure | None = None
     label: Label = SYSTEM
     usage: Usage = NO_USAGE
+
+    def shown(self, most: int) -> str:
+        """The outcome as text for a model, cut at `most` characters."""
+        if self.error is not None:
+            return str(self.error)
+        texts = [p.text for p in self.parts if isinstance(p, TextPart)]
+        if self.value is not None:
+            texts.insert(0, json.dumps(self.value, ensure_ascii=False, separators=(", ", ": ")))
+        text = "\n".join(texts) or "done"
+        cut = f"\n[cut: {len(text) - most} more characters]" if len(text) > most else ""
+        return text[:most] + cut

@@ -5,6 +5,7 @@ from typing import Literal
 
 from oros.abi.events import Event
 from oros.abi.ids import Pid, Seq
+from oros.abi.ports import Delta, Progress, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,14 @@ class Token:
     what: Literal["text", "progress"] = "text"
     done: int = 0
     total: int = 0
+
+
+def token(pid: Pid, delta: Delta) -> Token | None:
+    """A delta of a model's answer as watchers see it."""
+    match delta:
+        case TextDelta(text=text):
+            return Token(pid, text)
+        case Progress(what=what, done=done, total=total):
+            return Token(pid, what, "progress", done, total)
+        case _:
+            return None

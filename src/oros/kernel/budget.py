@@ -5,16 +5,13 @@ by side can't pass a limit together. What a call that was lost in a crash cost i
 model has a price, all that was held for it counts as spent.
 """
 
-from collections.abc import Sequence
+import asyncio
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from oros.abi.errors import OverBudget
-from oros.abi.grants import NO_USAGE, Limits, Usage
+from oros.abi.grants import NO_USAGE, Limits, Usage, tightest
 from oros.abi.ids import Pid
 from oros.kernel.process import Process
-
-N = TypeVar("N", int, float)
 
 
 @dataclass(slots=True)
@@ -24,19 +21,12 @@ class Account:
     limits: Limits
     spent: Usage = NO_USAGE
     held: Usage = NO_USAGE
+    members: int = 0
 
-
-def minus(a: Usage, b: Usage) -> Usage:
-    """Difference; an unknown price stays unknown."""
-    unknown = a.micros is None or b.micros is None
-    return Usage(
-        a.tokens_in - b.tokens_in,
-        a.tokens_out - b.tokens_out,
-        a.cached - b.cached,
-        None if unknown else (a.micros or 0) - (b.micros or 0),
-        a.seconds - b.seconds,
-        a.calls - b.calls,
-    )
+    @property
+    def left(self) -> Limits:
+        """What is neither spent nor held."""
+        return self.limits.less(self.spent + self.held)
 
 
 @dataclass(slots=True)
@@ -44,10 +34,27 @@ class Accounts:
     """The open accounts, by the process that owns each."""
 
     _open: dict[Pid, Account] = field(default_factory=dict)
+    _kept: dict[Pid, Usage] = field(default_factory=dict)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self, pid: Pid, limits: Limits) -> None:
         """Open the account of a process that was given limits."""
         self._open[pid] = Account(limits)
+
+    def enter(self, process: Process) -> None:
+        """A process of the tree begins."""
+        for owner in process.accounts:
+            if owner in self._open:
+                self._open[owner].members += 1
+
+    def leave(self, process: Process) -> None:
+        """A process is gone; an account goes with the last of its tree, not with its owner."""
+        for owner in process.accounts:
+            account = self._open.get(owner)
+            if account is not None:
+                account.members -= 1
+                if account.members == 0:
+                    del self._open[owner]
 
     def spent(self, pid: Pid) -> Usage | None:
         """What the tree of an account has spent; None if the process has no account."""
@@ -65,6 +72,21 @@ class Accounts:
         """Reserve on every account that binds the process. Raises: OverBudget, holding nothing."""
         for owner in process.accounts:
             self._check(owner, need)
+        self._hold(process, need)
+
+    def keep(self, process: Process) -> None:
+        """Hold what a process had reserved when the machine stopped, until `settle`."""
+        if process.reserved != NO_USAGE:
+            self._kept[process.pid] = process.reserved
+            self._hold(process, process.reserved)
+
+    def settle(self, process: Process) -> None:
+        """It is known what came of a reservation that was kept, or its process has ended."""
+        kept = self._kept.pop(process.pid, None)
+        if kept is not None:
+            self.release(process, kept)
+
+    def _hold(self, process: Process, need: Usage) -> None:
         for owner in process.accounts:
             if owner in self._open:
                 self._open[owner].held += need
@@ -73,28 +95,17 @@ class Accounts:
         """Give a reservation back."""
         for owner in process.accounts:
             if owner in self._open:
-                self._open[owner].held = minus(self._open[owner].held, need)
+                self._open[owner].held -= need
+        self.freed.set()
+        self.freed = asyncio.Event()
+
+    def busy(self, process: Process) -> bool:
+        """Whether others of its tree hold something that may come back."""
+        return any(o in self._open and self._open[o].held != NO_USAGE for o in process.accounts)
 
     def room(self, process: Process) -> Limits:
         """What is left to a process: the least over the accounts that bind it."""
-        left = [self._left(self._open[o]) for o in process.accounts if o in self._open]
-        return Limits(
-            least([x.tokens for x in left]),
-            least([x.micros for x in left]),
-            least([x.seconds for x in left]),
-            least([x.calls for x in left]),
-        )
-
-    @staticmethod
-    def _left(account: Account) -> Limits:
-        limits, used = account.limits, account.spent + account.held
-        micros = None if limits.micros is None else limits.micros - (used.micros or 0)
-        return Limits(
-            None if limits.tokens is None else limits.tokens - used.tokens,
-            micros,
-            None if limits.seconds is None else limits.seconds - used.seconds,
-            None if limits.calls is None else limits.calls - used.calls,
-        )
+        return tightest([self._open[o].left for o in process.accounts if o in self._open])
 
     def _check(self, owner: Pid, need: Usage) -> None:
         account = self._open.get(owner)
@@ -105,7 +116,7 @@ class Accounts:
                 f"the budget of process {owner} is in money and the price of this model is unknown",
                 "give it a price, or a budget in tokens",
             )
-        left = self._left(account)
+        left = account.left
         wants = (
             ("tokens", left.tokens, need.tokens),
             ("micro-dollars", left.micros, need.micros or 0),
@@ -117,8 +128,3 @@ class Accounts:
                 raise OverBudget(
                     f"{wanted:g} {what} would pass the budget of process {owner}, {room:g} left"
                 )
-
-
-def least(values: Sequence[N | None]) -> N | None:
-    """The smallest number; None means no limit."""
-    return min((v for v in values if v is not None), default=None)

@@ -75,6 +75,11 @@ class Context:
         return int(size * self.ratio)
 
     @property
+    def most(self) -> int:
+        """For a reservation: an estimate, never below that of an uncorrected count."""
+        return int(self.tokens * max(1.0, 1 / self.ratio)) + 1
+
+    @property
     def label(self) -> Label:
         """The join of all that stands in the window."""
         return join(p.message.label for p in self.pages if p.resident)

@@ -110,6 +110,7 @@ def enrol(m: Machine, child: Process) -> None:
     m.table.add(child)
     if child.limits != NO_LIMITS:
         m.accounts.open(child.pid, child.limits)
+    m.accounts.enter(child)
     m.start(child)
 
 
@@ -172,7 +173,7 @@ def strike(m: Machine, row: Process, call: Kill, change: Change) -> None:
     if call.signal == "KILL" or (call.signal == "TERM" and not awake):
         status = 137 if call.signal == "KILL" else 143
         why = "killed" if call.signal == "KILL" else "terminated"
-        entries, after = ends(m, row, status, "", why)
+        entries, after = ends(m, row, status, "", why, change.entries)
         change.entries += entries
         change.after += after
     elif call.signal == "INT" and row.pid in m.blocked:
@@ -190,6 +191,9 @@ def steer(m: Machine, caller: Process, target: Process, text: str) -> Change:
         raise Invalid("kill USR1: the text is empty", "say what it should do")
     message = say("user", text, voice(caller))
     change = Change(Outcome(value={"pids": [target.pid]}, label=voice(caller)))
+    if target.pid in m.blocked:
+        told = Interrupted("somebody spoke to you meanwhile")
+        change.entries.append(unblock(m, target.pid, failed(told)))
     change.entries.append((target, Received(caller.pid, message, "steer")))
     if target.pid in m.active:
         change.after.append(lambda: poke(m, target.pid, "USR1"))
@@ -252,6 +256,8 @@ def send(m: Machine, caller: Process, call: Send) -> Result:
         change.entries.append((target, Received(caller.pid, message)))
     else:
         change.entries.append((target, Received(caller.pid, letter(caller, call.text), "mail")))
+    if caller.pid == PERSON:
+        change.after.append(lambda: m.fresh(target))
     change.after.append(lambda: m.start(target))
     return change
 

@@ -17,6 +17,7 @@ from oros.abi.errors import (
     Invalid,
     NoDevice,
     OrosError,
+    OverBudget,
     TimedOut,
 )
 from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
@@ -43,7 +44,9 @@ from oros.abi.syscalls import (
 )
 from oros.kernel import control, monitor, namespace, thinking
 from oros.kernel.machine import Blocked, Machine, args_of
+from oros.kernel.meter import metered
 from oros.kernel.process import Process
+from oros.kernel.scope import Scope
 
 NO_CALLS_FOR_PERSON = frozenset({"recv", "ask", "sleep", "exit"})
 REDO = frozenset({"pure", "read", "reversible", "idempotent"})
@@ -174,7 +177,7 @@ def returned(
     if not caller.alive:
         return
     outcome = replace(outcome, label=outcome.label | caller.label)
-    m.accounts.charge(caller, outcome.usage + Usage(seconds=seconds))
+    m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
     m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
 
 
@@ -185,10 +188,12 @@ async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -
     seconds = 60.0 if caller.pid == PERSON else 120.0
     if isinstance(entry.call, Run):
         seconds = entry.call.timeout + GRACE
-    left = who.limits.seconds
+    paid = Scope()
     try:
-        async with asyncio.timeout(seconds if left is None else max(0.0, min(seconds, left))):
-            return await device_call(m, caller, who, entry)
+        async with paid, asyncio.timeout(seconds):
+            with metered(m, caller, paid.cancel):
+                return await device_call(m, caller, who, entry)
+        return wire.failed(OverBudget("no seconds are left in the budget"))
     except OrosError as e:
         return wire.failed(e)
     except TimeoutError:

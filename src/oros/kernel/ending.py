@@ -1,11 +1,14 @@
 """How a process ends: its last facts, who is told, who is reaped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from oros.abi.events import CallReturned, Exited, Reaped
+from oros.abi.grants import NO_USAGE, Usage
 from oros.abi.ids import INIT, PERSON
 from oros.abi.message import Json
 from oros.abi.syscalls import Outcome
+from oros.kernel.context import CHARS_A_TOKEN
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
@@ -26,14 +29,21 @@ def finished(child: Process, status: int | None = None, answer: str = "") -> Out
 
 
 def ends(
-    m: Machine, process: Process, status: int, answer: str, why: str
+    m: Machine,
+    process: Process,
+    status: int,
+    answer: str,
+    why: str,
+    before: Sequence[Entry] = (),
 ) -> tuple[list[Entry], After]:
     """The facts of an end: its exit, the return of whoever waits for it, and the reaping.
 
-    It is reaped at once if nobody will wait for it. Its own zombies are reaped with it; children
-    that still run go on as orphans.
+    It is reaped at once if nobody will wait for it. Its own zombies are reaped with it, those of
+    the same commit (`before`) too; children that still run go on as orphans.
     """
-    entries: list[Entry] = [(process, Exited(status, answer, why, process.label))]
+    used = cut_short(m, process)
+    m.accounts.charge(process, replace(used, seconds=0.0))
+    entries: list[Entry] = [(process, Exited(status, answer, why, process.label, used))]
     after: After = [lambda: stop(m, process)]
     taken = False
     for pid, blocked in list(m.blocked.items()):
@@ -51,20 +61,32 @@ def ends(
     if taken or m.orphan(process):
         entries.append((process, Reaped(process.ppid)))
         after.append(lambda: m.retire(process))
-    for child in m.table.children(process.pid):
-        if child.state is State.ZOMBIE:
-            entries.append((child, Reaped(process.pid)))
-            after.append(lambda child=child: m.retire(child))  # type: ignore[misc]  # bound now
+    buried, more = reap(m, process, before)
+    entries += buried
+    after += more
     m.blocked.pop(process.pid, None)
     return entries, after
 
 
-def reap(m: Machine, parent: Process) -> tuple[list[Entry], After]:
-    """Reap the zombies of a process that ends its turn without having waited for them."""
+def cut_short(m: Machine, process: Process) -> Usage:
+    """What a model call has cost that is in flight when its process ends."""
+    active = m.active.get(process.pid)
+    if active is None or active.since is None or not process.reserved.calls:
+        return NO_USAGE
+    said = min(int(sum(map(len, active.text)) / CHARS_A_TOKEN), process.reserved.tokens_out)
+    passed = m.world.clock.monotonic() - active.since
+    used = Usage(process.reserved.tokens_in, said, seconds=passed, calls=1)
+    return replace(used, micros=m.world.model(process.model).info.cost(used))
+
+
+def reap(m: Machine, parent: Process, before: Sequence[Entry] = ()) -> tuple[list[Entry], After]:
+    """Reap the zombies of a process that ends, or ends its turn, without having waited for them."""
     entries: list[Entry] = []
     after: After = []
+    ended = {p.pid for p, e in before if isinstance(e, Exited)}
+    ended -= {p.pid for p, e in before if isinstance(e, Reaped)}
     for child in m.table.children(parent.pid):
-        if child.state is State.ZOMBIE:
+        if child.state is State.ZOMBIE or child.pid in ended:
             entries.append((child, Reaped(parent.pid)))
             after.append(lambda child=child: m.retire(child))  # type: ignore[misc]  # bound now
     return entries, after
@@ -75,6 +97,7 @@ def stop(m: Machine, process: Process) -> None:
     active = m.active.get(process.pid)
     if active is not None:
         active.scope.cancel("KILL")
+    m.accounts.settle(process)
     m.journal.sleep(process)
     if process.pid in m.ends:
         m.ends.pop(process.pid).set()

@@ -4,7 +4,6 @@ Exists only while the process is awake. `apply` folds; nothing here performs. Wh
 certain shape does with a fact is in its shape's file.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 
 from oros.abi.events import (
@@ -32,6 +31,7 @@ ANSWER_CHARS = 8000
 """What a call's answer may take of a window; the rest is read page by page."""
 
 NO_PROGRAM = Program("", "", "steps", "")
+NOT_COPIED = Outcome(value={"note": "the copy was made before it returned"}, label=SYSTEM)
 
 
 @dataclass(slots=True)
@@ -85,8 +85,8 @@ class Image:
 
     def answer(self, ask: str, outcome: Outcome) -> None:
         """Show the model what a call came to."""
-        parts = shown(outcome)
-        self.context.add("turn", Message("tool", parts, answers=ask, label=outcome.label))
+        part = TextPart(outcome.shown(ANSWER_CHARS))
+        self.context.add("turn", Message("tool", (part,), answers=ask, label=outcome.label))
 
     def drop_queue(self, why: str) -> None:
         """Answer the calls that were asked for and will not be made."""
@@ -94,19 +94,6 @@ class Image:
             note = TextPart(f"EINTR: not done: {why}")
             self.context.add("turn", Message("tool", (note,), answers=ask.id))
         self.queue.clear()
-
-
-def shown(outcome: Outcome) -> tuple[TextPart, ...]:
-    """An outcome as text for a model, bounded."""
-    if outcome.error is not None:
-        return (TextPart(str(outcome.error)),)
-    texts = [p.text for p in outcome.parts if isinstance(p, TextPart)]
-    if outcome.value is not None:
-        texts.insert(0, json.dumps(outcome.value, ensure_ascii=False, separators=(", ", ": ")))
-    text = "\n".join(texts) or "done"
-    if len(text) > ANSWER_CHARS:
-        text = text[:ANSWER_CHARS] + f"\n[cut: {len(text) - ANSWER_CHARS} more characters]"
-    return (TextPart(text),)
 
 
 def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 - the fold
@@ -118,7 +105,7 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
         case Forked():
             image.thinking = None
             if image.open is not None:
-                image.answer(image.open.ask, outcome_note("the copy was made before it returned"))
+                image.answer(image.open.ask, NOT_COPIED)
                 image.open = None
             image.drop_queue("the process was copied")
             image.terminated, image.error, image.doubted = False, "", ""
@@ -192,8 +179,3 @@ def signalled(image: Image, event: Signalled) -> None:
             image.turns = image.same = 0
         case _:
             pass
-
-
-def outcome_note(text: str) -> Outcome:
-    """An outcome that only says something."""
-    return Outcome(value={"note": text}, label=SYSTEM)

@@ -6,10 +6,8 @@ fails is a panic: nothing is done that could not be written down.
 """
 
 import asyncio
-import json
 from asyncio import Future
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
 
 from oros.abi import chain, wire
 from oros.abi.errors import OrosError, Panic
@@ -26,7 +24,6 @@ from oros.abi.events import (
     Spawned,
 )
 from oros.abi.ids import START, Pid, Seq
-from oros.abi.labels import Label
 from oros.abi.ports import Clock, ProcessRow, Row, Store
 from oros.abi.watch import Fact
 from oros.kernel import process as table
@@ -39,13 +36,6 @@ Entry = tuple[Process, Event]
 
 _ROWED = (Spawned, Forked, Parked, Signalled, Exited, Reaped, Niced, Mounted)
 """Events after which the table's row is stored with them; others are folded again at boot."""
-
-
-@lru_cache(maxsize=512)
-def label_bytes(label: Label) -> bytes:
-    """A label in its canonical form."""
-    readers = None if label.readers is None else sorted(label.readers)
-    return json.dumps([int(label.integrity), readers, sorted(label.origins)]).encode()
 
 
 class Journal:
@@ -102,7 +92,7 @@ class Journal:
 
     def _append(self, process: Process, event: Event, now: float) -> Row:
         """Seal one event and fold it into the row and, if the process is awake, its image."""
-        label = label_bytes(process.label)
+        label = chain.label_bytes(process.label)
         prev = bytes.fromhex(process.head)
         seq = Seq(process.seq + 1)
         row = chain.seal(process.pid, seq, now, event.kind, wire.encode(event), label, prev)
@@ -152,22 +142,24 @@ class Journal:
 
     def fold(self, pid: Pid, upto: Seq | None = None) -> Process:
         """The row of a process, folded from its journal."""
-        process = Process(pid)
-        for row in self.rows(pid, upto):
-            table.apply(process, wire.decode_event(row.kind, row.body), row.time)
-            process.seq, process.head = row.seq, row.hash.hex()
-        return process
+        return caught_up(Process(pid), self.rows(pid, upto))
 
     def load(self) -> list[Process]:
         """All rows of the store, each brought up to the end of its journal."""
         found: list[Process] = []
         for stored, last in self._store.processes():
             process: Process = wire.decode(Process, stored.state)
-            for row in self._store.events(stored.pid, stored.seq) if last > stored.seq else ():
-                table.apply(process, wire.decode_event(row.kind, row.body), row.time)
-                process.seq, process.head = row.seq, row.hash.hex()
-            found.append(process)
+            later = self._store.events(stored.pid, stored.seq) if last > stored.seq else ()
+            found.append(caught_up(process, later))
         return found
+
+
+def caught_up(process: Process, rows: Iterable[Row]) -> Process:
+    """A row of the table with later facts folded into it."""
+    for row in rows:
+        table.apply(process, wire.decode_event(row.kind, row.body), row.time)
+        process.seq, process.head = row.seq, row.hash.hex()
+    return process
 
 
 def row_of(process: Process) -> ProcessRow:

@@ -58,11 +58,17 @@ class Kernel:
         self.m.table.add(row)
 
     def _open_accounts(self, rows: Sequence[Process]) -> None:
+        """The accounts of all trees of which a process is left, whatever became of the owners."""
+        accounts = self.m.accounts
+        bound = {owner for row in self.m.table for owner in row.accounts}
         for row in rows:
-            if row.limits != NO_LIMITS and row.state is not State.REAPED:
-                self.m.accounts.open(row.pid, row.limits)
+            if row.pid in bound:
+                accounts.open(row.pid, row.limits)
         for row in rows:
-            self.m.accounts.charge(row, row.usage)
+            accounts.charge(row, row.usage)
+            accounts.keep(row)
+        for row in self.m.table:
+            accounts.enter(row)
 
     def _repark(self, row: Process) -> None:
         """A process that waits inside a call is parked again; one that rests needs nothing."""

@@ -40,6 +40,7 @@ async def activate(m: Machine, process: Process) -> None:
         del m.active[process.pid]
         if is_idle(process) or not process.alive:
             m.journal.sleep(process)
+    m.start(process)  # it may have been made runnable while its last fact was written
 
 
 async def step(m: Machine, process: Process, image: Image, active: Activation) -> bool:

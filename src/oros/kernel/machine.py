@@ -63,12 +63,16 @@ class Blocked:
 
 @dataclass(slots=True)
 class Activation:
-    """A process that is awake: the scope of what it does now, and the text that streams."""
+    """A process that is awake: the scope of what it does now, and the text that streams.
+
+    `since`: when the model call in flight took its slot (monotonic); None while it has none.
+    """
 
     scope: Scope = field(default_factory=Scope)
     calling: bool = False
     text: list[str] = field(default_factory=list)
     progress: Token | None = None
+    since: float | None = None
 
 
 @dataclass(slots=True)
@@ -141,9 +145,15 @@ class Machine:
             for slots in self.slots.values():
                 slots.renice(row.pid, self.effective_nice(row))
 
+    def fresh(self, process: Process) -> None:
+        """The person spoke: what its program has had of the slots so far counts no more."""
+        for slots in self.slots.values():
+            slots.attained.pop(process.root, None)
+
     def retire(self, process: Process) -> None:
         """Take a reaped process out of the table."""
         self.table.drop(process)
+        self.accounts.leave(process)
         self.done[process.pid] = process
         while len(self.done) > KEPT:
             self.done.popitem(last=False)

@@ -132,10 +132,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             move(process, State.READY)
         case Forked():
             copied(process, event, time)
-        case Received(how=how):
-            # Mail does not wake a process that waits for a person or a child.
-            if process.on == "message" or (how == "steer" and process.on == "person"):
-                move(process, State.READY)
+        case Received() if process.on == "message":
+            move(process, State.READY)
         case ModelCalled():
             process.reserved = event.reserve
             move(process, State.WAITING, "model")
@@ -163,6 +161,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case Exited():
             process.status, process.why, process.answer = event.status, event.why, event.answer
             process.reserved = NO_USAGE
+            process.usage += event.usage
             move(process, State.ZOMBIE)
         case Reaped():
             move(process, State.REAPED)

@@ -29,7 +29,8 @@ class Claim:
 
     `nice` is the declared class, or a better one lent by a waiting parent; `attained` are the slot
     seconds of the program tree `root`; `start` its start; `since` when this claim began to wait
-    (or to run); `advanced` whether it got a token since it took the slot.
+    (or to run); `advanced` whether it got a token since it took the slot; `fruitless` how often in
+    a row it lost the slot without one.
     """
 
     pid: Pid
@@ -66,15 +67,17 @@ def pick(waiting: Iterable[Claim], now: float) -> Claim | None:
 def victim(running: Iterable[Claim], candidate: Claim, now: float) -> Claim | None:
     """The running claim that must yield to `candidate`, if one is strictly worse.
 
-    A claim that has not got a token since it took its slot would lose its slice for nothing: it is
-    spared, unless it was never preempted in vain before (a slice must pay for its resuming).
+    A program does not take slots from itself. A claim that has got no token since it took its slot
+    loses its slice for nothing: that may happen once in a row (a slice must pay for its resuming).
     """
     worst = max(
-        (c for c in running if c.advanced or c.fruitless < 1),
-        key=lambda c: (level(c.nice, c.attained + now - c.since), c.start, c.pid),
+        (c for c in running if c.root != candidate.root and (c.advanced or c.fruitless < 1)),
+        key=lambda c: (held(c, now), c.start, c.pid),
         default=None,
     )
-    if worst is None:
-        return None
-    held = level(worst.nice, worst.attained + now - worst.since)
-    return worst if rank(candidate, now)[0] < held else None
+    return worst if worst is not None and rank(candidate, now)[0] < held(worst, now) else None
+
+
+def held(claim: Claim, now: float) -> int:
+    """The level of a claim that runs."""
+    return level(claim.nice, claim.attained + (now - claim.since))

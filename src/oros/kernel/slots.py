@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from oros.abi.ids import Pid
 from oros.abi.ports import Clock
 from oros.kernel import scheduler
+from oros.kernel.process import Process
 from oros.kernel.scheduler import Claim
 from oros.kernel.scope import Scope
 
@@ -42,9 +43,10 @@ class Slots:
     preemptions: int = 0
 
     @asynccontextmanager
-    async def lease(self, pid: Pid, root: Pid, nice: int, start: float) -> AsyncIterator[Lease]:
+    async def lease(self, row: Process, nice: int, fruitless: int) -> AsyncIterator[Lease]:
         """Wait for a slot and hold it; inside, `lease.scope` must be entered around the use."""
-        claim = Claim(pid, root, nice, self.attained.get(root, 0.0), start, self.clock.monotonic())
+        had, now = self.attained.get(row.root, 0.0), self.clock.monotonic()
+        claim = Claim(row.pid, row.root, nice, had, row.started, now, fruitless=fruitless)
         lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future())
         self.waiting.append(lease)
         self.arrange()
@@ -69,9 +71,13 @@ class Slots:
         now = self.clock.monotonic()
         for lease in self.waiting:
             lease.claim.attained = self.attained.get(lease.claim.root, 0.0)
-        while self.waiting and len(self.running) < self.count:
-            best = scheduler.pick((w.claim for w in self.waiting), now)
-            lease = next(w for w in self.waiting if w.claim is best)
+        while len(self.running) < self.count:
+            # One that was given up, and has not gone yet, takes no slot.
+            wanted = [w for w in self.waiting if not w.taken.done()]
+            best = scheduler.pick((w.claim for w in wanted), now)
+            if best is None:
+                break
+            lease = next(w for w in wanted if w.claim is best)
             self.waiting.remove(lease)
             lease.claim.since = now
             self.running.append(lease)
@@ -82,12 +88,13 @@ class Slots:
     def preempt(self, now: float) -> None:
         """Take back as many slots as better claims wait, the worst holders first."""
         giving = sum(r.preempted for r in self.running)
-        order = sorted(self.waiting, key=lambda w: scheduler.rank(w.claim, now))
+        wanted = (w for w in self.waiting if not w.taken.done())
+        order = sorted(wanted, key=lambda w: scheduler.rank(w.claim, now))
         for lease in order[giving:]:
-            held = (r.claim for r in self.running if not r.preempted)
-            worst = scheduler.victim(held, lease.claim, now)
+            keep = (r.claim for r in self.running if not r.preempted)
+            worst = scheduler.victim(keep, lease.claim, now)
             if worst is None:
-                return
+                continue  # the next one may be of another program
             holder = next(r for r in self.running if r.claim is worst)
             holder.preempted = True
             self.preemptions += 1

@@ -12,7 +12,6 @@ from oros.abi import wire
 from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
 from oros.abi.events import Evicted, Finish, ModelCalled, ModelReplied
 from oros.abi.grants import Usage
-from oros.abi.ids import Pid
 from oros.abi.labels import Label
 from oros.abi.message import Ask, Message, TextPart
 from oros.abi.ports import (
@@ -27,11 +26,12 @@ from oros.abi.ports import (
     ToolSpec,
 )
 from oros.abi.syscalls import TABLE
-from oros.abi.watch import Token
+from oros.abi.watch import Token, token
 from oros.kernel.actions import Think
 from oros.kernel.context import CHARS_A_TOKEN
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine
+from oros.kernel.meter import metered
 from oros.kernel.process import Process
 from oros.kernel.slots import Lease
 
@@ -75,7 +75,14 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
     if gone := image.context.surplus(info.window - act.max_tokens - MARGIN):
         await m.journal.sync((process, Evicted(gone)))
         return
-    reserve = hold(m, process, image, act, info)
+    try:
+        reserve = hold(m, process, image, act, info)
+    except OverBudget:
+        if not m.accounts.busy(process):
+            raise
+        async with active.scope:
+            await m.accounts.freed.wait()  # what others hold may come back
+        return
     draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
     try:
         await m.journal.sync((process, ModelCalled(info.name, reserve, len(act.messages))))
@@ -84,41 +91,33 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
             await generate(m, process, model, request, draft, active)
     finally:
         m.accounts.release(process, reserve)
-        active.text, active.progress = [], None
+        active.text, active.progress, active.since = [], None, None
     if process.alive:
         reply = close(image, draft, active.scope.reason, info)
-        m.accounts.charge(process, reply.usage)
+        # Seconds were charged while they passed.
+        m.accounts.charge(process, replace(reply.usage, seconds=0.0))
         m.journal.write((process, reply))
 
 
 def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
     """Reserve what the call may cost at most, answering shorter if the budget wants it."""
-    read = min(image.context.tokens, info.window)
+    read = min(image.context.most, info.window)
     room = m.accounts.room(process)
     most = act.max_tokens
     if room.tokens is not None and room.tokens - read < most:
         most = max(room.tokens - read, LEAST_TOKENS)
-    need = Usage(read, most, 0, price(info, Usage(read, most)), 0.0, 1)
+    need = Usage(read, most, 0, info.cost(Usage(read, most)), 0.0, 1)
     if room.seconds is not None and room.seconds <= 0:
         raise OverBudget("no seconds are left in the budget")
     m.accounts.hold(process, need)
     return need
 
 
-def price(info: ModelInfo, usage: Usage) -> int | None:
-    """Micro-dollars of a usage, rounded up; None if the price is not known."""
-    if info.price is None:
-        return None
-    per_in, per_out, per_cached = info.price
-    fresh = usage.tokens_in - usage.cached
-    total = fresh * per_in + usage.tokens_out * per_out + usage.cached * per_cached
-    return -(-total // 1_000_000)
-
-
 async def lost(m: Machine, process: Process, image: Image, info: ModelInfo) -> None:
     """The machine stopped amid a generation: what it cost is not known; a price counts in full."""
     reserve = image.thinking.reserve if image.thinking else Usage()
-    used = reserve if price(info, reserve) else Usage(micros=0, calls=1)
+    used = reserve if info.cost(reserve) else Usage(micros=0, calls=1)
+    m.accounts.settle(process)
     m.accounts.charge(process, used)
     await m.journal.sync((process, ModelReplied(Message("assistant", ()), used, "lost", info.name)))
 
@@ -159,24 +158,29 @@ async def generate(
     """Generate until the answer ends; errors that may pass are tried again, less and less often."""
     slots = m.slots_of(model.info.name, model)
     clock = m.world.clock
-    tries = 0
+    tries = fruitless = 0
     while True:
         asked = clock.monotonic()
         nice = m.effective_nice(process)
         try:
-            async with slots.lease(process.pid, process.root, nice, process.started) as lease:
-                begun = clock.monotonic()
+            async with slots.lease(process, nice, fruitless) as lease:
+                active.since = begun = clock.monotonic()
                 draft.queued += begun - asked
+                draft.before = await model.count("".join(draft.text)) if draft.text else 0
+                if draft.before >= request.max_tokens:
+                    draft.finish = "length"
+                    return
                 try:
                     async with lease.scope:
-                        await stream(m, process, model, resumed(request, draft), draft, lease)
+                        with metered(m, process, active.scope.cancel):
+                            await stream(m, process, model, resumed(request, draft), draft, lease)
                 finally:
                     draft.held += clock.monotonic() - begun
             if not lease.preempted or draft.usage is not None:
                 return
             draft.preempted += 1
+            fruitless = 0 if lease.claim.advanced else fruitless + 1
             draft.asks.clear()
-            draft.before = int(len("".join(draft.text)) / CHARS_A_TOKEN)
         except OrosError as e:
             tries += 1
             if not e.retryable or tries > RETRIES:
@@ -196,7 +200,7 @@ def resumed(request: ModelRequest, draft: Draft) -> ModelRequest:
         return request
     messages = request.messages[:-1] if draft.base else request.messages
     part = Message("assistant", (TextPart(draft.whole),), partial=True)
-    left = max(LEAST_TOKENS, request.max_tokens - draft.before)
+    left = request.max_tokens - draft.before
     return replace(request, messages=(*messages, part), max_tokens=left)
 
 
@@ -222,7 +226,7 @@ async def stream(
             if active is not None:
                 active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
             if m.tell is not None:
-                m.tell([t for t in (token(pid, d) for d in batch) if t is not None])
+                m.tell([t for d in batch if (t := token(pid, d)) is not None])
     if draft.usage is None:
         raise BadReply("the stream stopped without an end")
 
@@ -244,17 +248,6 @@ def take(draft: Draft, batch: Sequence[Delta]) -> None:
                 pass
 
 
-def token(pid: Pid, delta: Delta) -> Token | None:
-    """A delta as watchers see it."""
-    match delta:
-        case TextDelta(text=text):
-            return Token(pid, text)
-        case Progress(what=what, done=done, total=total):
-            return Token(pid, what, "progress", done, total)
-        case _:
-            return None
-
-
 def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
     """The reply as a fact. `cut` is the signal that ended it, if one did."""
     label = image.context.label | Label(image.context.label.integrity, None, frozenset({info.name}))
@@ -264,11 +257,11 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
         finish, asks = ("interrupted" if cut == "INT" else "preempted"), ()
     parts = (TextPart(text),) if text else ()
     message = Message("assistant", parts, asks, partial=bool(cut and text), label=label)
-    usage = draft.usage or Usage(
-        0 if draft.error else image.context.tokens, int(len("".join(draft.text)) / CHARS_A_TOKEN)
-    )
+    read = 0 if draft.error or not draft.held else image.context.tokens
+    said = int(len("".join(draft.text)) / CHARS_A_TOKEN)
+    usage = draft.usage or Usage(read, max(0, said - draft.before))
     usage = replace(usage, tokens_out=usage.tokens_out + draft.before, seconds=draft.held, calls=1)
-    usage = replace(usage, micros=price(info, usage))
+    usage = replace(usage, micros=info.cost(usage))
     return ModelReplied(
         message,
         usage,

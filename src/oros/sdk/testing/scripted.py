@@ -87,8 +87,7 @@ class ScriptedModel:
     async def _stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[list[Delta]]:
         last = request.messages[-1]
         begun = last.text if last.role == "assistant" and last.partial else ""
-        text, finish = bounded(answer, request)
-        rest = text.removeprefix(begun)
+        rest, finish = bounded(answer, begun, request)
         for start in range(0, len(rest), WORD):
             await self._pause(1 / self.tokens_a_second if self.tokens_a_second else 0.0)
             yield [TextDelta(rest[start : start + WORD])]
@@ -112,12 +111,13 @@ class ScriptedModel:
         """Nothing is held."""
 
 
-def bounded(answer: Answer, request: ModelRequest) -> tuple[str, Finish]:
-    """The text up to the first stop string and to `max_tokens`."""
+def bounded(answer: Answer, begun: str, request: ModelRequest) -> tuple[str, Finish]:
+    """What is left to say after `begun`, up to the first stop string and to `max_tokens`."""
     text, finish = answer.text, answer.finish
     cuts = [text.find(s) for s in request.stop if s in text]
     if cuts:
         text = text[: min(cuts)]
+    text = text.removeprefix(begun)
     if tokens(text) > request.max_tokens:
         text, finish = text[: request.max_tokens * WORD], "length"
     return text, finish

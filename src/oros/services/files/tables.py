@@ -5,23 +5,24 @@ right program at the first try more often than one that sees the first lines. Pu
 """
 
 import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
+from oros.services.kit import MISSING, cells, delimiter_of, is_numeric
+
 COLUMNS = 30
 VALUES = 8
 CHARS = 40
-MISSING = frozenset({"", "NA", "N/A", "null", "None", "NaN", "nan", "-"})
+KINDS = {",": "CSV", ";": "CSV with ;", "\t": "TSV"}
 
 
 def table_of(name: str, text: str) -> str:
     """A CSV, TSV or JSON table in words; "" if it is none."""
     lower = name.lower()
     try:
-        if lower.endswith((".csv", ".tsv")):
-            return of_rows(text, "\t" if lower.endswith(".tsv") else ",")
+        if lower.endswith((".csv", ".tsv", ".tab")):
+            return of_rows(text, lower[-4:])
         if lower.endswith((".json", ".jsonl", ".ndjson")):
             lines = text.splitlines() if not lower.endswith(".json") else ()
             return of_json([json.loads(x) for x in lines if x.strip()] or json.loads(text))
@@ -30,34 +31,27 @@ def table_of(name: str, text: str) -> str:
     return ""
 
 
-def of_rows(text: str, delimiter: str) -> str:
-    """A table of text: its header is the first row."""
-    rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
-    head, body = rows[0], [r for r in rows[1:] if r]
+def of_rows(text: str, ending: str) -> str:
+    """A table of text, with its header."""
+    head, body = cells(text, ending)
     if len(head) < 2 and not body:
         return ""
     columns = [
         f"  {name}: {column([r[i] for r in body if len(r) > i])}"
         for i, name in enumerate(head[:COLUMNS])
     ]
-    first = short(delimiter.join(body[0]), 160) if body else ""
-    kind = "CSV" if delimiter == "," else "TSV"
-    return "\n".join([f"{kind}, {len(body)} rows, columns:", *columns, f"  first row: {first}"])
+    kind = KINDS[delimiter_of(text, ending)]
+    return "\n".join([f"{kind}, {len(body)} rows, columns:", *columns])
 
 
 def column(values: Sequence[str]) -> str:
     """A column of text: numbers by range, few values by name, else an example."""
+    if not is_numeric(values):
+        return kinds_of(values) if any(v.strip() for v in values) else "empty"
     present = [v for v in values if v.strip() not in MISSING]
-    if not present:
-        return "empty"
-    marks = sorted(set(values) - set(present))
     gone = len(values) - len(present)
-    note = f"; {gone} missing, as {', '.join(map(repr, marks))}" if gone else ""
-    try:
-        low, high = min(present, key=float), max(present, key=float)
-    except ValueError:
-        return kinds_of(present) + note
-    return f"number, {low} to {high}{note}"
+    note = f"; {gone} missing" if gone else ""
+    return f"number, {min(present, key=float)} to {max(present, key=float)}{note}"
 
 
 def kinds_of(values: Sequence[str]) -> str:
@@ -65,6 +59,8 @@ def kinds_of(values: Sequence[str]) -> str:
     kinds = list(dict.fromkeys(values))
     if len(kinds) <= VALUES and sum(map(len, kinds)) < 120:
         return f"{len(kinds)} values: {', '.join(kinds)}"
+    if all(v[:1].isdigit() for v in kinds):
+        return f"text, {short(min(kinds))!r} to {short(max(kinds))!r}"
     return f"text, such as {short(kinds[0])!r}"
 
 
@@ -74,15 +70,14 @@ def of_json(value: Any) -> str:
         return ""
     names = list(dict.fromkeys(k for x in value for k in x))[:COLUMNS]
     keys = [f"  {n}: {member([x.get(n) for x in value])}" for n in names]
-    first = short(json.dumps(value[0], ensure_ascii=False), 200)
-    return "\n".join([f"JSON list of {len(value)} objects, keys:", *keys, f"  first: {first}"])
+    return "\n".join([f"JSON list of {len(value)} objects, keys:", *keys])
 
 
 def member(values: Sequence[Any]) -> str:
     """A key of the objects."""
     present = [v for v in values if v is not None]
     gone = len(values) - len(present)
-    note = f"; {gone} are null" if gone else ""
+    note = f"; {gone} missing" if gone else ""
     if present and all(type(v) in (int, float) for v in present):
         return f"number, {min(present)} to {max(present)}{note}"
     if present and all(isinstance(v, str) for v in present):

@@ -1,21 +1,28 @@
 """Starts a Python job whose source comes first on standard input; the rest is the job's own.
 
 So no file is needed, the source may be of any size and is not on a command line, and standard input
-stays usable. Only `start` travels: its source is sent into the sandbox's interpreter, so it imports
-all it needs itself and knows nothing of this package.
+stays usable. Only `start` and the kit travel: their source is sent into the sandbox's interpreter,
+so `start` imports all it needs itself and knows nothing of this package.
 """
 
 import inspect
 
+from oros.services import kit
 
-def start() -> None:
-    """Read `sys.argv[1]` bytes of source, and run them as the main module, named `job.py`."""
+
+def start(kit: str) -> None:
+    """Read `sys.argv[1]` bytes of source, and run them as the main module, named `job.py`.
+
+    `kit` is the source of the module of that name.
+    """
     import linecache
     import os
     import sys
     import traceback
     from types import TracebackType
 
+    sys.modules["kit"] = ready = type(sys)("kit")
+    exec(compile(kit, "kit.py", "exec", dont_inherit=True), ready.__dict__)  # noqa: S102 - ours
     name, size, pieces = "job.py", int(sys.argv[1]), []
     while size > 0:
         piece = os.read(0, min(size, 1 << 20))  # unbuffered: not a byte too many
@@ -42,5 +49,5 @@ def start() -> None:
     exec(compile(source, name, "exec", dont_inherit=True), scope)  # noqa: S102 - its very purpose
 
 
-CODE = f"{inspect.getsource(start)}\nstart()"
+CODE = f"{inspect.getsource(start)}\nstart({inspect.getsource(kit)!r})"
 """What follows `python -c`; then the source's size in bytes."""

@@ -14,26 +14,37 @@ from oros.abi.message import Json
 
 NAME = re.compile(r"[\w.-]+\.[A-Za-z]\w{1,4}\b")
 MENDS = re.compile(r"\b(fix|repair|mend|correct|debug)\b", re.IGNORECASE)
+CHANGES = re.compile(
+    r"\b(save|write|make|create|convert|turn|split|move|rename|replace|put|add|copy|collect|sort|"
+    r"extract|tidy|delete|remove|change|update|append|merge|export|store|generate|fix|repair|mend|"
+    r"correct|translate|clean|format|reorder|insert|call it|name it)\b",
+    re.IGNORECASE,
+)
+"""Words of jobs that want a file written or changed."""
+ASKS = re.compile(
+    r"^(how|what|which|who|whose|where|when|why|is|are|do|does|did|was|were|in)\b", re.IGNORECASE
+)
 
 HINTS = (
     (
         r"could not convert string to float|invalid literal for int",
-        "Some values are missing or no numbers: skip those rows.",
+        "read_table gives numbers as numbers already; skip what is no number.",
     ),
-    (r"JSONDecodeError", "That file is no JSON: read a .csv file with csv.DictReader."),
-    (r"NoneType", "Some values are missing (None): skip those."),
+    (r"no file matches", 'files("*") gives the names of all of them.'),
+    (r"does not hold", "Copy the old text exactly as it stands in the file."),
+    (r"JSONDecodeError", "That file is no JSON: read_table reads a table."),
+    (r"NoneType", "Some numbers are missing (None): leave those rows out with `is not None`."),
     (
         r"FileNotFoundError",
         "Use the names as listed; make a folder with os.makedirs(name, exist_ok=True) first.",
     ),
     (r"KeyError", "Use the column and key names exactly as they are listed."),
-    (r"closed file", "Read all rows into a list first, then close the file and write."),
-    (r"NameError", "Import each module that you use, and define each name before its use."),
-    (
-        r"fieldnames|sequence expected|iterable expected",
-        "For rows that are dicts use csv.DictWriter with their fieldnames, for lists csv.writer.",
-    ),
-    (r"UnicodeDecodeError", "Open it with errors='replace'."),
+    (r"closed file", "Read all rows first with read_table, then write."),
+    (r"NameError", "Define each name before its use."),
+    (r"f-string", "Inside the braces of an f-string use the other kind of quotes."),
+    (r"fieldnames|sequence expected|iterable expected", "write_table writes a list of dicts."),
+    (r"UnicodeDecodeError", "read_text reads any text."),
+    (r"must be str, not|unsupported operand|concatenate str", "Look at which columns are text."),
 )
 """What to do about errors that a small model meets over and over."""
 
@@ -43,11 +54,24 @@ def faults(source: str) -> str:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as e:
-        return f"it does not parse: {e.args[0]} (line {getattr(e, 'lineno', '?')})."
-    missing = sorted(imported(tree) - sys.stdlib_module_names)
+        said = f"it does not parse: {e.args[0]} (line {getattr(e, 'lineno', '?')})."
+        return f"{said} {hint(said)}".strip()
+    missing = sorted(imported(tree) - sys.stdlib_module_names - {"kit"})
     if missing:
         what = ", ".join(missing)
         return f"there is no module {what} here. Use only Python's standard library, such as csv."
+    return idle(tree)
+
+
+def idle(tree: ast.Module) -> str:
+    """Functions that are made and never used, in a program that does nothing else; typing in."""
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    made = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
+    unused = [n for n in made if n not in names]
+    if unused:
+        return f"it defines {unused[0]} and never calls it."
+    if "input" in names:
+        return "nobody is there to type: input() can't be used."
     return ""
 
 
@@ -73,11 +97,19 @@ def judge(goal: str, files: Sequence[str], value: Json) -> str:
         return "it printed nothing and changed no file. Print the answer."
     if value.get("changed") is None:
         return ""
+    if changed and is_question(goal):
+        return f"the job asks a question. Print the answer, and write no file such as {changed[0]}."
     return unwritten(goal, files, changed)
 
 
+def is_question(goal: str) -> bool:
+    """Whether a job wants only an answer: it asks, and has no word of writing or changing."""
+    asks = goal.rstrip().endswith("?") or ASKS.match(goal.strip())
+    return bool(asks) and not CHANGES.search(goal)
+
+
 def unwritten(goal: str, files: Sequence[str], changed: Sequence[str]) -> str:
-    """A file that the job names and that is neither there nor was made; a file to mend unmended."""
+    """A file that the job names and that is neither there nor was made; nothing changed at all."""
     names = [n.rstrip(".") for n in NAME.findall(goal)]
     known = {f.rsplit("/", 1)[-1] for f in (*files, *changed)}
     for name in names:
@@ -85,8 +117,23 @@ def unwritten(goal: str, files: Sequence[str], changed: Sequence[str]) -> str:
             return f"the job names {name}, and the program did not write it."
     if MENDS.search(goal) and not changed:
         mended = next((n for n in names), "the file")
-        return f"it did not change {mended}. Read it, correct the mistake, and write it back."
+        return f"it did not change {mended}. Correct the mistake in it with replace_text."
+    if not changed and CHANGES.search(goal) and not goal.rstrip().endswith("?"):
+        return "it changed no file, and the job wants that."
     return ""
+
+
+def unmended(before: Json, after: Json) -> bool:
+    """Whether a repaired script still fails: by its exit, or by saying just what it said before."""
+    if before.get("exit") != 0:
+        return bool(after.get("exit") != 0)
+    said = [(x.get("out"), x.get("err")) for x in (before, after)]
+    return bool(after.get("exit") != 0 or said[0] == said[1])
+
+
+def repeatable(changes: Sequence[Json]) -> bool:
+    """Whether another program could do the job again after this one: it made files, at most."""
+    return all(c.get("change") == "added" for c in changes)
 
 
 def hint(error: str) -> str:

@@ -56,7 +56,7 @@ def in_short(entry: Json) -> str:
     about = str(entry.get("about") or "").splitlines()
     if not about:
         return f"- {name}: {entry.get('lines') or entry.get('size')} lines"
-    columns = ", ".join(x.strip().split(":")[0] for x in about[1:-1])
+    columns = ", ".join(x.strip().split(":")[0] for x in about[1:])
     return f"- {name}: {about[0]} {columns}"[:200]
 
 
@@ -70,8 +70,24 @@ def told_of(entry: Json, *, few: bool) -> str:
     head, lines = str(entry.get("head") or ""), entry.get("lines")
     if lines is None:
         return f"- {name}: {entry.get('type') or 'file'}, {entry.get('size')} bytes"
-    if few and len(head) < WHOLE and int(entry.get("size") or 0) <= WHOLE:
+    if few and whole(entry):
         return f"- {name}: {lines} lines, all of it:\n```\n{head.rstrip()}\n```"
     shown = [x for x in head.splitlines() if x.strip()][:8]
     begins = "\n".join(f"    {x[:120]}" for x in shown)[:BEGINNING]
     return f"- {name}: {lines} lines, begins:\n{begins}"
+
+
+def last_words(value: Json, script: str) -> str:
+    """How a script ended: the end of its traceback from its own first line on, or of its output."""
+    err, out = str(value.get("err", "")).strip(), str(value.get("out", "")).strip()
+    if value.get("exit") == 0 or not err:
+        return (out + "\n" + err).strip()[-BEGINNING:] or "(no output)"
+    lines = err.splitlines()
+    own = next((i for i, x in enumerate(lines) if script in x), 0)
+    return "\n".join(lines[own:])[-2 * BEGINNING :]
+
+
+def whole(entry: Json) -> str:
+    """The text of a file that is shown whole, else ""."""
+    head = str(entry.get("head") or "")
+    return head if len(head) < WHOLE and int(entry.get("size") or 0) <= WHOLE else ""

@@ -1,0 +1,1 @@
+"""The whole kernel in virtual time: random programs, random faults, invariants after each step."""
