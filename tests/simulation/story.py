@@ -112,8 +112,8 @@ class Story:
         try:
             await self.person(machine)
             machine.quiet = True
-            if acts:
-                await asyncio.wait(acts, timeout=PATIENCE)
+            if acts and not machine.broken:
+                await asyncio.wait([*acts, machine.server], timeout=60)
             await self.person(machine)  # what the last pokes have started
         finally:
             await self.end(machine, acts)

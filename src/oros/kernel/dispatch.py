@@ -69,6 +69,8 @@ async def enter(
     m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...] | None = None
 ) -> Outcome | None:
     """Make a call. None: the caller is parked, the outcome comes when it is there."""
+    if ask.name == "fork":
+        await m.journal.sync()  # a copy is folded from what is committed
     entered = CallEntered(CallId(f"c{caller.seq + 1}"), ask.name, ask.args, "control", "", ask.id)
     try:
         entry = decode(m, caller, ask, caller.mounts if mounts is None else mounts)
@@ -109,8 +111,6 @@ def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]
 
 async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Outcome | None:
     """A control call: intent, effect and outcome are one commit. Or the caller parks."""
-    if call.name == "fork":
-        await m.journal.sync()  # a copy is folded from what is committed
     result = control.perform(m, caller, call)
     m.accounts.charge(caller, Usage(calls=1))
     if isinstance(result, control.Park):

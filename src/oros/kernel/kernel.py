@@ -48,7 +48,7 @@ class Kernel:
             self._first(PERSON, PERSON_PROGRAM)
             self._first(INIT, init)
         for row in m.table:
-            if row.state is State.WAITING and row.on in ("child", "timer", "person", "message"):
+            if row.alive and row.on in ("child", "timer", "person", "message"):
                 self._repark(row)
 
     def _first(self, pid: Pid, program: Program) -> None:
