@@ -5,11 +5,13 @@ stands in a system or user message:
 
     [[mock turns=K tool=NAME args={"x":1} tokens=N final=TEXT]]  K calls, then the final text
     [[mock text=HELLO_YOU]]                                       says it ("_" are spaces)
+    [[mock empty=1]]                                              says nothing at all
     [[mock code=BASE64]]                                          says a fenced Python block
     [[mock fault=KIND after=N]]                                   a fault when N calls were made
 
-Faults: 401 404 429 500 hang html rubbish half noend error200 longline drop. `times=T` ends the
-fault after T requests. A conversation that ends with an assistant's message is gone on with.
+Faults: 401 404 429 500 hang stall flood html rubbish shape half noend error200 longline drop
+window. `times=T` ends the fault after T requests. A conversation that ends with an assistant's
+message is gone on with.
 GET /stats counts requests; standard library only.
 
     python -m tests.mock_server --port 0 --slots 2 --tps 20     prints the base URL
@@ -85,6 +87,8 @@ class MockServer:
         return "", self.words(script, messages, count), None
 
     def words(self, script, messages, count) -> list[str]:
+        if "empty" in script:
+            return []
         if "code" in script:
             source = base64.b64decode(script["code"]).decode()
             pieces = re.findall(r"\S+\s*|\s+", f"```python\n{source}\n```\n")
@@ -135,7 +139,8 @@ class MockServer:
         fault, pieces, call = self.plan(body)
         if fault:
             self.stats["faults"] += 1
-            return await self._fault(fault, reader, writer)
+            begun = script_of(body["messages"]).get("final", "done")
+            return await self._fault(fault, reader, writer, begun)
         most = body.get("max_tokens") or 1 << 30
         finish = "tool_calls" if call else "stop"
         if len(pieces) > most:
@@ -190,10 +195,15 @@ class MockServer:
         await writer.drain()
         return True
 
-    async def _fault(self, fault, reader, writer) -> bool:
+    async def _fault(self, fault, reader, writer, begun) -> bool:
         if fault == "hang":
             await reader.read(1)
             self.stats["cancelled"] += 1
+        elif fault in ("stall", "flood"):
+            await self._endless(fault, reader, writer, begun)
+        elif fault == "window":
+            error = {"message": "too long", "code": "context_length_exceeded"}
+            answer(writer, 400, {"error": error})
         elif fault == "drop":
             writer.transport.abort()
         elif fault.isdigit():
@@ -206,7 +216,31 @@ class MockServer:
         else:
             self._broken(fault, writer)
         await writer.drain()
-        return fault not in ("hang", "drop", "half", "noend", "longline", "rubbish")
+        return fault not in (
+            "hang",
+            "drop",
+            "half",
+            "noend",
+            "longline",
+            "rubbish",
+            "shape",
+            "stall",
+            "flood",
+        )
+
+    async def _endless(self, fault, reader, writer, begun) -> None:
+        """A stream that begins well, then says nothing more, or the same again and again."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        event(writer, {"content": begun + " "})
+        try:
+            while fault == "flood" and not reader.at_eof():
+                for _ in range(100):
+                    event(writer, {"content": "again "})
+                await writer.drain()
+            await reader.read(1)
+        finally:
+            self.stats["cancelled"] += 1
 
     def _broken(self, fault, writer) -> None:
         """A stream that goes wrong and closes."""
@@ -216,6 +250,7 @@ class MockServer:
             "half": b'data: {"choices":[{"ind',
             "noend": b"",
             "rubbish": b"data: {]\n\n",
+            "shape": b'data: {"choices":[{"index":0,"delta":{"content":["a","list"]}}]}\n\n',
             "longline": b"data: " + b"x" * (10 << 20),
         }
         writer.write(head + good + rest[fault])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,12 @@ from oros.abi.errors import (
     NoDevice,
     NotAuthorized,
     TimedOut,
+    TooBig,
     Unreachable,
 )
 from oros.abi.message import Ask, Message, TextPart, say
 from oros.abi.ports import AskDelta, Finished, ModelInfo, ModelRequest, TextDelta, ToolSpec
-from oros.drivers.models.openai.dialect import body_of
+from oros.drivers.models.openai.dialect import Chunks, body_of
 from oros.drivers.models.openai.driver import OpenAIModel
 from oros.drivers.models.openai.sse import Events
 
@@ -82,6 +84,9 @@ FAULTS = [
     ("hang", TimedOut),
     ("html", BadReply),
     ("rubbish", BadReply),
+    ("shape", BadReply),
+    ("stall", TimedOut),
+    ("window", TooBig),
     ("half", BadReply),
     ("noend", BadReply),
     ("error200", BadReply),
@@ -100,6 +105,45 @@ def test_each_fault_has_its_error(fault, kind) -> None:
             assert caught.value.retry_after == 0.05
 
     run(f"[[mock fault={fault}]]", check)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"[" * 100_000,
+        b"[1]",
+        b'{"choices":7}',
+        b'{"choices":["x"]}',
+        b'{"choices":[{"delta":{"content":7}}]}',
+        b'{"choices":[{"delta":{"tool_calls":{"index":0}}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"index":"first"}]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"x":1}}}]}}]}',
+        b'{"choices":[],"usage":{"prompt_tokens":"many"}}',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_chunk_is_a_bad_reply(chunk) -> None:
+    with pytest.raises(BadReply):
+        Chunks(None).take(chunk)
+
+
+def test_a_server_without_an_end_is_cut_off() -> None:
+    async def check(model, server, request) -> None:
+        deltas = await answer(model, replace(request, max_tokens=50))
+        assert deltas[-1].finish == "length"
+        assert 50 < deltas[-1].usage.tokens_out < 100_000
+        async with asyncio.timeout(5):
+            while not server.stats["cancelled"]:  # noqa: ASYNC110 - the server is another's
+                await asyncio.sleep(0.005)
+
+    run("[[mock fault=flood]]", check)
+
+
+def test_an_empty_answer_is_an_answer() -> None:
+    async def check(model, _, request) -> None:
+        assert [type(d) for d in await answer(model, request)] == [Finished]
+
+    run("[[mock empty=1]]", check)
 
 
 def test_nobody_there_and_no_address() -> None:

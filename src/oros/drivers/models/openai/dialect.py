@@ -10,6 +10,9 @@ from oros.abi.message import Ask, ImagePart, Json, Message, TextPart
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 
 GO_ON = "Go on exactly where you stopped; repeat nothing."
+SLACK = 4096
+"""Pieces or characters over the limit that a server may count otherwise than we do."""
+
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
     "length": "length",
@@ -86,8 +89,10 @@ def content(message: Message) -> Json:
 class Chunks:
     """Folds chunks into deltas; remembers how the answer ended until its usage came."""
 
-    def __init__(self, price: tuple[int, int, int] | None) -> None:
+    def __init__(self, price: tuple[int, int, int] | None, most: int = 1 << 30) -> None:
         self._price = price
+        self._most = most
+        self._pieces = self._chars = 0
         self._finish: Finish | None = None
         self._usage: Usage | None = None
 
@@ -95,34 +100,46 @@ class Chunks:
         """The deltas of one chunk. Raises: BadReply, Busy, TooBig as the chunk says."""
         try:
             chunk = json.loads(data)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise BadReply(f"the server sent no JSON: {data[:80]!r}") from e
         if not isinstance(chunk, dict):
             raise BadReply(f"the server sent no object: {data[:80]!r}")
         if chunk.get("error"):
             raise error_of(200, chunk["error"], None)
-        if chunk.get("usage"):
-            self._usage = usage_of(chunk["usage"], self._price)
         found: list[Delta] = []
-        for choice in chunk.get("choices") or ():
-            self._choice(choice, found)
+        try:
+            if chunk.get("usage"):
+                self._usage = usage_of(chunk["usage"], self._price)
+            for choice in chunk.get("choices") or ():
+                self._choice(choice, found)
+        except (AttributeError, TypeError, ValueError) as e:
+            raise BadReply(f"the server sent what is no chunk: {data[:80]!r}") from e
+        self._pieces += len(found)
         return found
+
+    @property
+    def flooded(self) -> bool:
+        """Whether far more came than was asked for: this server will not end by itself."""
+        return self._pieces > 2 * self._most + SLACK or self._chars > 32 * self._most + SLACK
+
+    def cut(self, request: ModelRequest) -> Finished:
+        """The last delta of an answer that is cut off here; its usage is an estimate."""
+        read = sum(len(m.text) for m in request.messages) // 4
+        counted = {"prompt_tokens": read, "completion_tokens": self._pieces}
+        return Finished("length", usage_of(counted, self._price))
 
     def _choice(self, choice: Mapping[str, Json], found: list[Delta]) -> None:
         delta = choice.get("delta") or {}
-        text = delta.get("content")
+        text = text_of(delta.get("content"))
         if text:
+            self._chars += len(text)
             found.append(TextDelta(text))
         for call in delta.get("tool_calls") or ():
             function = call.get("function") or {}
-            found.append(
-                AskDelta(
-                    int(call.get("index") or 0),
-                    call.get("id") or "",
-                    function.get("name") or "",
-                    function.get("arguments") or "",
-                )
-            )
+            name, args = text_of(function.get("name")), text_of(function.get("arguments"))
+            self._chars += len(args)
+            index, mark = int(call.get("index") or 0), text_of(call.get("id"))
+            found.append(AskDelta(index, mark, name, args))
         ended = choice.get("finish_reason")
         if ended:
             self._finish = FINISHES.get(ended, "stop")
@@ -134,6 +151,13 @@ class Chunks:
         return Finished(
             self._finish, self._usage or Usage(micros=None if self._price is None else 0)
         )
+
+
+def text_of(value: Json) -> str:
+    """A text in a chunk; none is an empty one. Raises: TypeError."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"no text: {value!r:.80}")
+    return value or ""
 
 
 def usage_of(data: Mapping[str, Json], price: tuple[int, int, int] | None) -> Usage:

@@ -68,22 +68,35 @@ class OpenAIModel:
                 if "event-stream" not in reply.content_type:
                     start = (await reply.content.read(80)).decode("utf-8", "replace")
                     raise BadReply(f"{self._url} sent no event stream: {start!r}")
-                async for batch in self._batches(reply):
+                async for batch in self._batches(reply, request):
                     yield batch
-        except TimeoutError as e:
-            why = f"{self._url} was silent for {self._idle:g} seconds"
-            raise TimedOut(why) from e
-        except aiohttp.ClientConnectorError as e:
-            raise Unreachable(f"nobody answers at {self._url}: {e.os_error.strerror}") from e
-        except aiohttp.ClientPayloadError as e:
-            raise BadReply("the stream broke off") from e
-        except aiohttp.InvalidURL as e:
-            raise NoDevice(f"{self._url} is no address", "mend base_url in config.toml") from e
-        except aiohttp.ClientError as e:
-            raise Unreachable(f"{self._url}: {e}") from e
+        except (aiohttp.ClientError, TimeoutError) as e:
+            raise self._meaning(e) from e
 
-    async def _batches(self, reply: "aiohttp.ClientResponse") -> AsyncIterator[list[Delta]]:
-        events, chunks = Events(), Chunks(self.info.price)
+    def _meaning(self, e: Exception) -> OrosError:
+        """What an error of the connection means."""
+        import aiohttp
+
+        match e:
+            case aiohttp.ConnectionTimeoutError():
+                return Unreachable(f"nobody answers at {self._url} within {CONNECT:g} seconds")
+            case TimeoutError():
+                return TimedOut(f"{self._url} was silent for {self._idle:g} seconds")
+            case aiohttp.ClientConnectorCertificateError():
+                return Unreachable(f"{self._url} has a bad certificate: {e.certificate_error}")
+            case aiohttp.ClientConnectorError():
+                return Unreachable(f"nobody answers at {self._url}: {e.os_error.strerror}")
+            case aiohttp.ClientPayloadError():
+                return BadReply("the stream broke off")
+            case aiohttp.InvalidURL():
+                return NoDevice(f"{self._url} is no address", "mend base_url in config.toml")
+            case _:
+                return Unreachable(f"{self._url}: {e}")
+
+    async def _batches(
+        self, reply: "aiohttp.ClientResponse", request: ModelRequest
+    ) -> AsyncIterator[list[Delta]]:
+        events, chunks = Events(), Chunks(self.info.price, request.max_tokens)
         async for piece in reply.content.iter_any():
             batch: list[Delta] = []
             for data in events.feed(piece):
@@ -91,6 +104,9 @@ class OpenAIModel:
                     yield [*batch, chunks.end()]
                     return
                 batch += chunks.take(data)
+            if chunks.flooded:  # leaving closes the connection: a server without an end is cut off
+                yield [*batch, chunks.cut(request)]
+                return
             if batch:
                 yield batch
         yield [chunks.end()]
@@ -134,9 +150,8 @@ def plain_reply(data: bytes) -> OrosError:
 
 async def refusal(reply: "aiohttp.ClientResponse") -> OrosError:
     """What a status that is not 200 means."""
-    data = (await reply.content.read(65536)).decode("utf-8", "replace")
-    error = message_in(data)
-    why = f"{reply.url.host} answered {reply.status}: {error}"
+    error = error_in((await reply.content.read(65536)).decode("utf-8", "replace"))
+    why = f"{reply.url.host} answered {reply.status}: {error['message']}"
     wait = retry_after(reply.headers)
     match reply.status:
         case 401 | 403:
@@ -152,21 +167,23 @@ async def refusal(reply: "aiohttp.ClientResponse") -> OrosError:
         case status if status >= 500:
             return DeviceFailed(why, retry_after=wait)
         case status:
-            found = error_of(status, {"message": error}, wait)
+            found = error_of(status, error, wait)
             return found if isinstance(found, TooBig) else NoDevice(why, "the request was refused")
 
 
-def message_in(data: str) -> str:
-    """The message of an error's body, in one line; of a web page only that it is one."""
+def error_in(data: str) -> dict[str, Json]:
+    """The error of a body, its message in one line; of a web page only that it is one."""
     try:
         found: Json = json.loads(data)
-    except ValueError:
-        if "<html" in data[:500].lower():
-            return "a web page instead of an answer"
-        return " ".join(data.split())[:200]
+    except (ValueError, RecursionError):
+        page = "<html" in data[:500].lower()
+        text = "a web page instead of an answer" if page else " ".join(data.split())[:200]
+        return {"message": text}
     error = found.get("error", found) if isinstance(found, dict) else found
-    message = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(message).split())[:300]
+    if not isinstance(error, dict):
+        error = {"message": error}
+    message = " ".join(str(error.get("message", error)).split())[:300]
+    return {**error, "message": message}
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -174,7 +191,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After")
     if not text:
         return None
-    if text.replace(".", "", 1).isdigit():
+    if text.replace(".", "", 1).isdecimal():
         return float(text)
     try:
         now = parsedate_to_datetime(headers["Date"])
