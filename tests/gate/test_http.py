@@ -1,5 +1,6 @@
 """The door: requests over a real Unix socket, and who may make them."""
 
+import asyncio
 import json
 import os
 import socket
@@ -8,12 +9,14 @@ import subprocess
 import sys
 
 import pytest
-from tests.gate.fake import serving
+from tests.gate.fake import FakeMachine, serving
 
-from oros.abi.errors import AccessDenied, Busy, NoProcess, OverBudget
+from oros.abi.errors import AccessDenied, Busy, NoProcess, NoSpace, OverBudget, Panic
+from oros.abi.events import Parked
 from oros.abi.syscalls import Failure, Outcome
 from oros.gate import auth, http
 from oros.gate.door import listening
+from oros.gate.http import Gate
 from oros.sdk.address import socket_path
 from oros.sdk.client import Client
 
@@ -89,6 +92,47 @@ def test_a_bug_behind_the_door_is_an_error_of_one_request(machine, tmp_path, cap
     assert ask(tmp_path, "POST", "/v1/calls/read")[1]["error"]["code"] == "EIO"
     assert "ZeroDivisionError" in capfd.readouterr().err
     assert ask(tmp_path, "GET", "/v1/status")[0] == 200
+
+
+def test_a_machine_that_fails_tells_all_who_wait(tmp_path) -> None:
+    """A call in flight, a stream, and whoever comes later hear the same reason."""
+    full = NoSpace("the disk is full", "free some space")
+
+    async def main() -> None:
+        machine = FakeMachine()
+        machine.loop = asyncio.get_running_loop()
+        machine.answers["wait"] = lambda _: asyncio.sleep(60)
+        machine.tell(7, Parked("message"))
+        gate = Gate(machine, tmp_path)
+        client = Client(tmp_path)
+        async with gate.open():
+            events = client.events(7)
+            await asyncio.to_thread(next, events)
+            waits = [
+                asyncio.create_task(asyncio.to_thread(client.call, "wait", pid=7)),
+                asyncio.create_task(asyncio.to_thread(list, events)),
+            ]
+            async with asyncio.timeout(5):
+                while not machine.calls:  # noqa: ASYNC110 - the call comes from another thread
+                    await asyncio.sleep(0)
+            gate.fail(full)
+            late = asyncio.create_task(asyncio.to_thread(client.status))
+            found = await asyncio.gather(*waits, late, return_exceptions=True)
+        assert [type(e) for e in found] == [NoSpace] * 3
+        assert {str(e) for e in found} == {str(full)}
+
+    asyncio.run(main())
+
+
+def test_a_panic_in_a_call_halts_the_machine_and_says_why(tmp_path) -> None:
+    def panic(_):
+        raise Panic("the journal can't be written") from NoSpace("the disk is full")
+
+    machine = FakeMachine()
+    machine.answers["kill"] = panic
+    with serving(tmp_path, machine), pytest.raises(NoSpace, match="the disk is full"):
+        Client(tmp_path).call("kill", pid=7)
+    assert machine.halted.is_set()
 
 
 def test_halt(machine, tmp_path) -> None:

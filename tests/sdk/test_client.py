@@ -1,6 +1,7 @@
 """The client against the real gate, with a fake machine behind it."""
 
 import asyncio
+import itertools
 import socket
 import subprocess
 import sys
@@ -101,6 +102,15 @@ def test_progress_ends_with_its_result_or_its_error(machine, tmp_path) -> None:
         list(Client(tmp_path).progress("models.pull", name="m"))
     with pytest.raises(errors.NoCall):
         list(Client(tmp_path).progress("no.such"))
+
+
+def test_progress_that_a_halt_cuts_off_is_not_done(machine, tmp_path) -> None:
+    machine.longs["models.pull"] = itertools.repeat({"what": "download", "done": 1, "total": 2})
+    steps = Client(tmp_path).progress("models.pull", name="m")
+    next(steps)
+    Client(tmp_path).halt()
+    with pytest.raises(errors.Unreachable, match="halted"):
+        list(steps)
 
 
 def test_a_halt_ends_streams_and_says_so(machine, tmp_path) -> None:

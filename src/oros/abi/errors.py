@@ -211,3 +211,14 @@ BY_CODE: dict[str, type[OrosError]] = {c.code: c for c in OrosError.__subclasses
 def revive(code: str, why: str, hint: str = "") -> OrosError:
     """Make the error that `code` names; an unknown code is a plain OrosError."""
     return BY_CODE.get(code, OrosError)(why, hint)
+
+
+def cause(e: BaseException) -> OrosError:
+    """The error behind a panic or a group; in a group a panic comes before what it dragged down."""
+    if isinstance(e, OrosError):
+        return e
+    if isinstance(e, BaseExceptionGroup):
+        return cause(min(e.exceptions, key=lambda x: isinstance(x, Exception)))
+    if e.__cause__ is not None:
+        return cause(e.__cause__)
+    return DeviceFailed(f"the machine failed: {e!r}", "see its log")

@@ -11,6 +11,7 @@ window = 128000                  # tokens
 slots = 4                        # calls side by side
 price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
 cans = ["tools", "image"]
+idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
 """
 
@@ -22,6 +23,7 @@ from typing import Literal
 
 from oros.abi import wire
 from oros.abi.errors import Invalid
+from oros.sdk.address import fault
 
 FILE = "config.toml"
 
@@ -38,6 +40,7 @@ class RemoteModel:
     price: tuple[int, int, int] | None = None
     cans: tuple[str, ...] = ("tools",)
     small: bool = False
+    idle: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class Config:
 
 
 def load(home: Path) -> Config:
-    """Read the configuration; none is the default one. Raises: Invalid, naming key and file."""
+    """Read the configuration; none is the default one. Raises: Invalid, AccessDenied."""
     path = home / FILE
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Config()
+    except OSError as e:
+        raise fault(path, e) from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise Invalid(f"{path}: {e}", "mend the file") from e
     known(data, Config, f"{path}")

@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import oros
-from oros.abi.errors import AccessDenied, OrosError
+from oros.abi.errors import AccessDenied, Corrupt, Invalid, OrosError, Panic, cause
 from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
 from oros.boot.config import Config, load
@@ -20,6 +21,7 @@ from oros.drivers.store.sqlite import SqliteStore
 from oros.gate.http import Gate
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
+from oros.sdk.address import fault
 from oros.services.apps.programs import builtin, program
 from oros.services.console import Console
 from oros.services.shapes import SHAPES
@@ -38,12 +40,12 @@ class Parts:
 
 
 def prepare(home: Path) -> None:
-    """Make the home folder, closed to others. Raises: AccessDenied."""
+    """Make the home folder, closed to others. Raises: AccessDenied, NoSpace, Invalid."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / "log").mkdir(mode=0o700, exist_ok=True)
     except OSError as e:
-        raise AccessDenied(f"{home}: {e.strerror}", "set OROS_HOME to a folder of yours") from e
+        raise fault(home, e) from e
     if not os.access(home, os.W_OK | os.X_OK):
         raise AccessDenied(f"{home} can't be written", "set OROS_HOME to a folder of yours")
 
@@ -73,7 +75,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         )
         kernel = Kernel(world)
         devices.machine = kernel.m
-        kernel.boot(builtin()["shell"])
+        boot(kernel, home / JOURNAL)
         console = Console(kernel, oros.__version__)
         console.queries |= models.queries() | devices.queries()
         console.longs |= models.longs()
@@ -81,6 +83,15 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     finally:
         await models.close()
         await store.close()
+
+
+def boot(kernel: Kernel, journal: Path) -> None:
+    """Load the journal. Raises: Corrupt if it holds what can't be read."""
+    try:
+        kernel.boot(builtin()["shell"])
+    except Invalid as e:
+        hint = "restore it from a copy, or move it aside: a new one is made; nothing is deleted"
+        raise Corrupt(f"{journal}: an entry can't be read: {e.why}", hint) from e
 
 
 def node_of(store: Store) -> str:
@@ -98,15 +109,24 @@ async def run(kernel: Kernel, gate: Gate) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, kernel.halt)
     async with gate.open(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(kernel.run())
+        tasks.create_task(watched(kernel, gate))
         await asyncio.sleep(0)
         tell("ready")
 
 
+async def watched(kernel: Kernel, gate: Gate) -> None:
+    """Run the kernel; if it can't go on, whoever waits at the door is told why."""
+    try:
+        await kernel.run()
+    except (Panic, BaseExceptionGroup) as e:
+        gate.fail(cause(e))
+        raise
+
+
 def tell(line: str) -> None:
-    """Say a line to whoever started the daemon."""
-    sys.stderr.write(f"oros: {line}\n")
-    sys.stderr.flush()
+    """Say a line to whoever started the daemon; its log may be on the disk that is full."""
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"oros: {line}\n".encode(errors="replace"))
 
 
 def main(home: Path, parts: Parts | None = None) -> int:
@@ -119,15 +139,7 @@ def main(home: Path, parts: Parts | None = None) -> int:
     except OrosError as e:
         tell(str(e))
         return e.exit_code
-    except BaseExceptionGroup as group:
-        tell("; ".join(str(e) for e in flat(group)))
-        return 70
+    except (Panic, BaseExceptionGroup) as e:
+        tell(str(cause(e)))
+        return cause(e).exit_code
     return 0
-
-
-def flat(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The leaves of a group of errors."""
-    found: list[BaseException] = []
-    for e in group.exceptions:
-        found += flat(e) if isinstance(e, BaseExceptionGroup) else [e]
-    return found

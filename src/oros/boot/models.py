@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from oros.abi.errors import NoDevice
+from oros.abi.errors import Corrupt, NoDevice
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
 from oros.boot.config import Config, RemoteModel
@@ -63,6 +63,9 @@ class Models:
         if not path.exists():
             size = f"{spec.size / 1e9:.1f} GB"
             raise NoDevice(f"{name} is not on this machine yet ({size})", "oros models pull")
+        if (there := path.stat().st_size) != spec.size:
+            why = f"{path} holds {there} bytes, {name} has {spec.size}"
+            raise Corrupt(why, f"oros models pull {name}")
         return ConstrainedModel(LlamaCppModel(path, info_of(spec), repack=spec.repack))
 
     async def close(self) -> None:
@@ -136,7 +139,9 @@ def remote_model(name: str, remote: RemoteModel) -> Model:
     def key() -> str | None:
         return os.environ.get(remote.key_env) if remote.key_env else None
 
-    model = OpenAIModel(name, remote.base_url, remote.model or name, info=info, key=key)
+    model = OpenAIModel(
+        name, remote.base_url, remote.model or name, info=info, key=key, idle=remote.idle
+    )
     return model if "tools" in cans else ConstrainedModel(model)
 
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oros.abi.errors import AccessDenied, Busy
-from oros.sdk.address import address, socket_path
+from oros.sdk.address import address, fault, socket_path
 
 
 @contextmanager
 def listening(home: Path) -> Iterator[socket.socket]:
     """A socket that listens at the machine's address, for the time of the block.
 
-    Raises: Busy if a machine runs there already; AccessDenied if the folder is not ours alone.
+    Raises: Busy if a machine runs there already; AccessDenied if the folder is not ours alone;
+    Invalid, NoSpace.
     """
     path = socket_path(home)
     close_folder(path.parent)
@@ -25,7 +26,7 @@ def listening(home: Path) -> Iterator[socket.socket]:
                 clear(path, where)
                 door.bind(where)
         except OSError as e:
-            raise AccessDenied(f"{path}: {e.strerror}", "set OROS_HOME to a folder of yours") from e
+            raise fault(path, e) from e
         path.chmod(0o600)
         mine = path.stat().st_ino
         door.listen(128)
@@ -47,7 +48,7 @@ def close_folder(folder: Path) -> None:
         if stat.S_IMODE(found.st_mode) != 0o700:
             folder.chmod(0o700)
     except OSError as e:
-        raise AccessDenied(f"{folder}: {e.strerror}", "set OROS_HOME to a folder of yours") from e
+        raise fault(folder, e) from e
 
 
 def clear(path: Path, where: str) -> None:

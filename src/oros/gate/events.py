@@ -1,7 +1,8 @@
 """Facts as server-sent events: history, then what happens, so that a reader can go on anywhere.
 
 Each fact carries its `seq` as the event's id; tokens carry none. The stream ends with an `end`
-event that says why: `halt`, `behind` (the reader was too slow: go on after the last id), `done`.
+event that says why: `halt`, `behind` (the reader was too slow: go on after the last id), `done`,
+`failed` with the error.
 The queue of a slow reader is bounded by the machine, the time of a write here.
 """
 
@@ -16,6 +17,7 @@ from oros.abi import wire
 from oros.abi.errors import OrosError
 from oros.abi.ids import START, Pid, Seq
 from oros.abi.message import Json
+from oros.abi.syscalls import Failure
 from oros.abi.watch import Fact, Token
 from oros.gate.machine import Machine
 
@@ -37,14 +39,16 @@ class Feed:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._ended = asyncio.Event()
-        self._why = "done"
+        self._why: dict[str, Json] = {"why": "done"}
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         self._response = web.StreamResponse(headers=headers)
 
-    def end(self, why: str) -> None:
-        """Let the stream end, and say why."""
-        self._why = why
-        self._ended.set()
+    def end(self, why: str, error: OrosError | None = None) -> None:
+        """Let the stream end, and say why; the first reason counts."""
+        if not self._ended.is_set():
+            failed = {} if error is None else {"error": wire.plain(Failure.of(error))}
+            self._why = {"why": why, **failed}
+            self._ended.set()
 
     async def facts(
         self, machine: Machine, pid: Pid | None, after: Seq, *, follow: bool
@@ -69,7 +73,7 @@ class Feed:
         async for batch in live:
             fresh = [x for x in batch if not seen(x, pid, last)]
             await self._put(b"".join(map(frame, fresh)))
-        self._why = "behind"
+        self._why = {"why": "behind"}
 
     async def _lines(self, steps: AsyncGenerator[Json]) -> None:
         async with aclosing(steps):
@@ -88,7 +92,7 @@ class Feed:
                     pump = tasks.create_task(self._pump(work))
                     await self._beat()
                     pump.cancel()
-                await self._put(b"event: end\n" + data({"why": self._why}))
+                await self._put(b"event: end\n" + data(self._why))
             except* (ConnectionError, TimeoutError):
                 if self._request.transport is not None:
                     self._request.transport.abort()

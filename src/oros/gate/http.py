@@ -7,22 +7,25 @@
     GET  /v1/status          the same as /v1/query/status
     POST /v1/halt            stop the machine
 
+A machine that fails tells all who wait: their outcomes, and the ends of their streams, hold why.
+
 An outcome is `{"value", "parts", "error": {"code", "why", "hint", "retryable"}, "label", "usage"}`;
 with an error in it the status is 4xx or 5xx. A client that goes away cancels its request.
 """
 
+import asyncio
 import json
 import sys
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from aiohttp import web
 
 from oros.abi import wire
-from oros.abi.errors import DeviceFailed, Invalid, NotFound, OrosError, TooBig
+from oros.abi.errors import DeviceFailed, Invalid, NotFound, OrosError, Panic, TooBig, cause
 from oros.abi.ids import Pid, Seq
 from oros.abi.message import Json
 from oros.abi.syscalls import Outcome
@@ -54,9 +57,11 @@ STATUS = {
     "ECHILD": 409,
     "ECONN": 502,
     "EPROTO": 502,
+    "ENOSPC": 507,
 }
 """The HTTP status of an error code; any other is a 500."""
 
+Told = TypeVar("Told")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -68,6 +73,16 @@ class Gate:
         self._home = home
         self._who = who
         self._feeds: set[Feed] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._failure: OrosError | None = None
+
+    def fail(self, error: OrosError) -> None:
+        """The machine can't go on: tell all who wait, and all who come until the door is shut."""
+        self._failure = self._failure or error
+        for feed in self._feeds:
+            feed.end("failed", self._failure)
+        for call in self._calls:
+            call.cancel()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -105,7 +120,13 @@ class Gate:
             if link is None:
                 raise ConnectionResetError
             admit(link, self._who)
+            if self._failure is not None:
+                raise self._failure
             return await handler(request)
+        except Panic as e:
+            self._machine.halt()
+            self.fail(cause(e))
+            return outcome(wire.failed(cause(e)))
         except OrosError as e:
             return outcome(wire.failed(e))
         except web.HTTPRequestEntityTooLarge:
@@ -119,11 +140,27 @@ class Gate:
             return outcome(wire.failed(DeviceFailed(f"the daemon failed: {e!r}", "see its log")))
 
     async def _call(self, request: web.Request) -> web.Response:
-        return outcome(await self._machine.request(request.match_info["name"], await body(request)))
+        name, args = request.match_info["name"], await body(request)
+        return outcome(await self._told(self._machine.request(name, args)))
 
     async def _query(self, request: web.Request) -> web.Response:
         name = request.match_info.get("name", "status")
-        return outcome(Outcome(value=await self._machine.query(name, dict(request.query))))
+        found = await self._told(self._machine.query(name, dict(request.query)))
+        return outcome(Outcome(value=found))
+
+    async def _told(self, work: Awaitable[Told]) -> Told:
+        """Wait for an answer; if the machine fails meanwhile, for why. Raises: OrosError."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._calls.add(task)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._failure is None:
+                raise
+            task.uncancel()
+            raise self._failure from None
+        finally:
+            self._calls.discard(task)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         pid = number(request.query.get("pid"), "pid")
@@ -158,7 +195,7 @@ class Gate:
 def outcome(found: Outcome) -> web.Response:
     """An outcome as an answer."""
     status = 200 if found.error is None else STATUS.get(found.error.code, 500)
-    return web.json_response(wire.plain(found), status=status)
+    return web.Response(body=wire.whole(found), status=status, content_type="application/json")
 
 
 async def body(request: web.Request) -> dict[str, Json]:

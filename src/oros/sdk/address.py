@@ -3,10 +3,13 @@
 Both sides of the door use this file: the gate binds, a client connects. It opens nothing itself.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from oros.abi.errors import AccessDenied, Invalid, NoSpace, OrosError
 
 LONGEST = 107
 """Bytes of a path that fit a Unix socket's address (unix(7): 108 with the closing zero)."""
@@ -23,6 +26,17 @@ def home_of(env: Mapping[str, str] = os.environ) -> Path:
 def socket_path(home: Path) -> Path:
     """The socket of the machine that lives there."""
     return home / "run" / "oros.sock"
+
+
+def fault(path: Path | str, e: OSError) -> OrosError:
+    """What is wrong with a folder or a file of the machine's home."""
+    match e.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return NoSpace(f"{path}: the disk is full", "free some space")
+        case errno.ENAMETOOLONG:
+            return Invalid(f"{path}: {e.strerror}", "set OROS_HOME to a shorter path")
+        case _:
+            return AccessDenied(f"{path}: {e.strerror}", "set OROS_HOME to a folder of yours")
 
 
 @contextmanager

@@ -60,8 +60,10 @@ class Client:
         body = json.dumps(args).encode()
         with self._open("POST", f"/v1/progress/{quote(name, safe='')}", body) as reply:
             for kind, data in _frames(reply):
-                if kind == "end":
+                if kind == "end" and data["why"] == "done":
                     return
+                if kind == "end":
+                    raise _ended(data)
                 if data.get("error"):
                     raise _error(data["error"])
                 yield data
@@ -75,8 +77,10 @@ class Client:
         with self._open("GET", f"/v1/events?pid={pid}&after={after}&follow=0") as reply:
             found: list[dict[str, Json]] = []
             for kind, data in _frames(reply):
-                if kind == "end":
+                if kind == "end" and data["why"] == "done":
                     return found
+                if kind == "end":
+                    raise _ended(data)
                 found.append(data)
         raise _gone()
 
@@ -85,7 +89,8 @@ class Client:
 
         Facts as in `history`; tokens are `{"pid", "token", "what", "done", "total"}`. Without a
         pid: those of all processes, from now on. A reader that fell behind goes on where it was:
-        no fact is missed, but tokens may be. Raises: Unreachable when the machine stops.
+        no fact is missed, but tokens may be. Raises: Unreachable when the machine stops, and what
+        made it stop if that was a failure.
         """
         while True:
             where = f"pid={pid}&after={after}" if pid is not None else ""
@@ -94,7 +99,7 @@ class Client:
                     if kind == "end" and data["why"] == "behind":
                         break
                     if kind == "end":
-                        raise Unreachable("the machine was halted", START)
+                        raise _ended(data)
                     if data.get("pid") == pid:
                         after = data.get("seq", after)
                     yield data
@@ -183,6 +188,13 @@ def _frames(reply: BinaryIO) -> Iterator[tuple[str, dict[str, Json]]]:
 
 def _error(data: dict[str, Json]) -> OrosError:
     return revive(data.get("code", "EIO"), data.get("why", "unknown"), data.get("hint", ""))
+
+
+def _ended(data: dict[str, Json]) -> OrosError:
+    """Why the machine ended a stream that was not done."""
+    if data.get("error"):
+        return _error(data["error"])
+    return Unreachable("the machine was halted", START)
 
 
 def _gone() -> Unreachable:

@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from oros.abi import chain
-from oros.abi.errors import AccessDenied, Busy, Corrupt, Newer, NotFound
+from oros.abi.errors import AccessDenied, Busy, Corrupt, Newer, NoSpace, NotFound
 from oros.abi.ports import ProcessRow
 from oros.drivers.store.sqlite import MIGRATIONS, VERSION, SqliteStore
 
@@ -51,6 +51,71 @@ def test_one_append_is_whole_or_not_there_and_a_failure_stops_the_store(tmp_path
         with pytest.raises(Exception, match="UNIQUE"):
             store.append(rows(2, 1, 1))
         await store.close()
+
+    asyncio.run(main())
+
+
+async def until_it_fails(store, made) -> None:
+    for row in made:
+        await store.append([row])
+
+
+def test_a_full_disk_is_no_space_and_what_was_kept_stays(tmp_path) -> None:
+    """The database may not grow: as on a full disk, on any file system and for any user."""
+
+    async def main() -> None:
+        store = SqliteStore.open(tmp_path / "j.db")
+        made = rows(1, 1, 4000)
+        await store.append(made[:1])
+        store._writer.execute("PRAGMA max_page_count=20")
+        with pytest.raises(NoSpace, match=r"disk is full.*free some space"):
+            await until_it_fails(store, made[1:])
+        with pytest.raises(NoSpace):
+            store.append(made[-1:])
+        with pytest.raises(NoSpace):
+            store.put_setting("big", "x" * 500_000)
+        kept = store.events(1)
+        assert made[: len(kept)] == kept
+        await store.close()
+        again = SqliteStore.open(tmp_path / "j.db")
+        await again.append(made[len(kept) :])
+        chain.verify(again.events(1))
+        await again.close()
+
+    asyncio.run(main())
+
+
+def test_a_file_that_may_not_grow_is_no_space(tmp_path) -> None:
+    """A limit on a file's size, and a quota, are a full disk by other names."""
+    program = (
+        "import asyncio, resource, sys\n"
+        "from pathlib import Path\n"
+        "from oros.abi.errors import NoSpace\n"
+        "from oros.drivers.store.sqlite import SqliteStore\n"
+        "async def main():\n"
+        "    store = SqliteStore.open(Path(sys.argv[1]))\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "    try: store.put_setting('a', 'b')\n"
+        "    except NoSpace as e: print(e)\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "j.db")]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("ENOSPC: ")
+
+
+def test_a_page_that_is_broken_is_corrupt(tmp_path) -> None:
+    async def main() -> None:
+        store = SqliteStore.open(tmp_path / "j.db")
+        await store.append(rows(1, 1, 2000))
+        await store.close()
+        with (tmp_path / "j.db").open("r+b") as file:
+            file.seek(40960)
+            file.write(b"\xff" * 40960)
+        with pytest.raises(Corrupt, match="move it aside"):
+            SqliteStore.open(tmp_path / "j.db")
 
     asyncio.run(main())
 

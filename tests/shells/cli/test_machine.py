@@ -2,11 +2,10 @@
 
 import os
 import sys
-import time
 
 import pytest
 
-from oros.abi.errors import AccessDenied, DeviceFailed
+from oros.abi.errors import AccessDenied, Busy, DeviceFailed, Invalid, Newer, NoSpace
 from oros.sdk.client import Client
 from oros.shells.cli import spawn_daemon
 from oros.shells.cli.main import main
@@ -109,12 +108,42 @@ def test_a_command_starts_the_machine_detached(daemon, home, capsys) -> None:
     assert (home.stat().st_mode & 0o777, (home / "log").stat().st_mode & 0o777) == (0o700, 0o700)
 
 
-def test_a_machine_that_dies_at_once_says_why(daemon, home) -> None:
-    daemon("import sys; sys.exit('some warning\\noros: EINVAL: config.toml: no such key')")
-    begun = time.monotonic()
-    with pytest.raises(DeviceFailed, match=r"did not start: EINVAL: config\.toml: no such key"):
+@pytest.mark.parametrize(
+    ("program", "kind", "why"),
+    [
+        ("sys.exit('a warning\\noros: EINVAL: config.toml: no such key')", Invalid, "no such key"),
+        ("sys.exit('oros: ENEWER: journal.db has format 9 (wait)')", Newer, "format 9 .wait."),
+        ("sys.exit('Segmentation fault')", DeviceFailed, "Segmentation fault"),
+        ("sys.exit(28)", NoSpace, "the disk is full"),
+        ("sys.exit(0)", DeviceFailed, "without a word, status 0"),
+    ],
+)
+def test_a_machine_that_dies_at_once_says_why(daemon, home, program, kind, why) -> None:
+    """Its last words are its own: not those of one that ran there before."""
+    (home / "log").mkdir(parents=True)
+    (home / "log" / "daemon.log").write_text("oros: EACCES: long ago\n")
+    started = daemon(f"import sys; {program}")
+    with pytest.raises(kind, match=f"did not start: .*{why}"):
         spawn_daemon.ensure(Client(home), Terminal())
-    assert time.monotonic() - begun < 5
+    assert len(started) == 1
+
+
+def test_a_machine_that_is_just_going_is_waited_for(daemon, home) -> None:
+    """The first finds the home in use, and is gone; so a second is started, which answers."""
+    used = (
+        'os.path.exists(home + "/was") or (open(home + "/was", "w"), sys.exit("oros: EAGAIN: x"))'
+    )
+    begin = 'home = sys.argv[sys.argv.index("--home") + 1]\n'
+    started = daemon(f"import os, sys\n{begin}{used}\n{ANSWERS}")
+    assert spawn_daemon.ensure(Client(home), Terminal())
+    assert len(started) == 2
+
+
+def test_a_home_that_stays_in_use_is_an_error(daemon, home, monkeypatch) -> None:
+    monkeypatch.setattr(spawn_daemon, "SETTLE", 0.0)
+    daemon('import sys; sys.exit("oros: EAGAIN: another oros runs")')
+    with pytest.raises(Busy, match="another oros runs"):
+        spawn_daemon.ensure(Client(home), Terminal())
 
 
 def test_a_home_that_cant_be_made(tmp_path) -> None:

@@ -54,6 +54,8 @@ def test_wait_prints_the_answer_and_fails_with_the_process(oros, machine) -> Non
     assert machine.calls[-1] == ("wait", {"pid": 12, "timeout": 300.0})
     machine.answers["wait"] = {"pid": 12, "status": 137, "answer": "", "why": "killed"}
     assert oros("wait", "12") == (1, "", "process 12 failed, status 137: killed\n")
+    machine.answers["wait"] |= {"status": 22, "why": "EDQUOT: no tokens are left"}
+    assert oros("wait", "12")[0] == 22
 
 
 @pytest.mark.parametrize(

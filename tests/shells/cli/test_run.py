@@ -71,10 +71,13 @@ def test_run_as_a_stream_is_a_line_an_event(oros, spawning) -> None:
     assert lines[-1]["answer"] == "three"
 
 
-def test_a_failed_process_is_exit_code_one(oros, spawning) -> None:
+def test_a_failed_process_has_the_exit_code_of_its_error(oros, spawning, machine) -> None:
+    spawning[:] = life(answer="", status=1, why="the model gave empty answers")
+    assert oros("run", "x")[0] == 1
+    machine.facts.clear()
     spawning[:] = life(answer="", status=22, why="EDQUOT: no tokens are left")
     code, out, err = oros("run", "x")
-    assert (code, out) == (1, "")
+    assert (code, out) == (22, "")
     assert "process 12 failed, status 22: EDQUOT: no tokens are left (oros trace 12)" in err
 
 
@@ -112,11 +115,19 @@ def test_a_process_that_rests_is_left(oros, spawning) -> None:
     assert "go on: oros send 12 TEXT" in err
 
 
+def test_a_process_that_an_error_stopped_ends_the_command_with_its_code(oros, spawning) -> None:
+    why = "EAUTH: the server answered 401 (look at the key)"
+    spawning[-1:] = [Signalled("STOP", Pid(0), why)]
+    code, _, err = oros("run", "x")
+    assert code == 14
+    assert [why in line for line in err.splitlines() if "stopped" in line] == [True]
+
+
 def test_a_process_that_is_stopped_is_left(oros, spawning) -> None:
     spawning[-1:] = [Signalled("STOP", Pid(0), "EBUG: oh")]
     code, _, err = oros("run", "x")
     assert code == 1
-    assert "process 12 is stopped: EBUG: oh\ngo on: oros kill -CONT 12" in err
+    assert "process 12 is stopped: EBUG: oh; go on: oros kill -CONT 12" in err
 
 
 # ---- the talk -----------------------------------------------------------------------------------

@@ -6,15 +6,16 @@ store takes nothing more: what could not be written down must not be acted on.
 """
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal
+from typing import Any, Literal
 
 import apsw
 
@@ -54,6 +55,9 @@ Batch = tuple[Sequence[Row], Sequence[ProcessRow], "asyncio.Future[None]"]
 
 INSERT = "INSERT INTO event(pid,seq,time,kind,body,label,prev,hash) VALUES(?,?,?,?,?,?,?,?)"
 UPSERT = "INSERT OR REPLACE INTO process(pid,seq,live,state) VALUES(?,?,?,?)"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when nothing more can be written: the disk, a quota or a limit is full."""
+
 SMALL = 65536
 """Blobs up to this size live in the database; larger ones are files beside it."""
 
@@ -85,9 +89,10 @@ class SqliteStore:
         lock = take_lock(path)
         try:
             writer = connect(path)
-            writer.execute("PRAGMA journal_mode=WAL")
-            writer.execute(f"PRAGMA synchronous={synchronous}")
-            migrate(writer, path)
+            with explained(writer, path):
+                writer.execute("PRAGMA journal_mode=WAL")
+                writer.execute(f"PRAGMA synchronous={synchronous}")
+                migrate(writer, path)
         except BaseException:
             os.close(lock)
             raise
@@ -127,13 +132,13 @@ class SqliteStore:
         error = self._failure
         if error is None:
             try:
-                with self._direct, self._writer:
+                with explained(self._writer, self._path), self._direct, whole(self._writer):
                     for rows, processes, _ in group:
                         self._writer.executemany(INSERT, [fields(r) for r in rows])
                         if processes:
                             self._writer.executemany(UPSERT, [stored(p) for p in processes])
-            except apsw.Error as e:
-                error = self._failure = failure(e, self._path)
+            except OrosError as e:
+                error = self._failure = e
         futures = [done for _, _, done in group]
         with suppress(RuntimeError):  # the loop is gone: nobody waits any more
             futures[0].get_loop().call_soon_threadsafe(resolve, futures, error)
@@ -142,7 +147,7 @@ class SqliteStore:
 
     def events(self, pid: Pid, after: Seq = START, upto: Seq | None = None) -> list[Row]:
         """The committed events of a process, in order."""
-        found = self._reader.execute(
+        found = self._look(
             "SELECT pid,seq,time,kind,body,label,prev,hash FROM event"
             " WHERE pid=? AND seq>? AND seq<=? ORDER BY seq",
             (pid, after, (1 << 62) if upto is None else upto),
@@ -151,7 +156,7 @@ class SqliteStore:
 
     def processes(self) -> list[tuple[ProcessRow, Seq]]:
         """Each row with the last committed seq of its journal."""
-        found = self._reader.execute(
+        found = self._look(
             "SELECT pid,seq,live,state,"
             "(SELECT max(seq) FROM event WHERE event.pid=process.pid) FROM process ORDER BY pid"
         )
@@ -159,6 +164,11 @@ class SqliteStore:
             (ProcessRow(pid, seq, bool(live), state), Seq(last or 0))
             for pid, seq, live, state, last in found
         ]
+
+    def _look(self, query: str, values: tuple[str | int, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises: Corrupt, DeviceFailed."""
+        with explained(self._reader, self._path):
+            return list(self._reader.execute(query, values))
 
     # ---- blobs and settings --------------------------------------------------------------------
 
@@ -178,12 +188,13 @@ class SqliteStore:
             part.replace(place)
         except OSError as e:
             part.unlink(missing_ok=True)
-            raise NoSpace(f"{place.parent}: {e.strerror}", "free some space") from e
+            kind = NoSpace if e.errno in FULL else DeviceFailed
+            raise kind(f"{place.parent}: {e.strerror}", "free some space") from e
         return name
 
     def get_blob(self, blob: BlobId) -> bytes:
         """The bytes under a hash. Raises: NotFound, Corrupt."""
-        for row in self._reader.execute("SELECT data FROM blob WHERE hash=?", (blob,)):
+        for row in self._look("SELECT data FROM blob WHERE hash=?", (blob,)):
             data = bytes(row[0])
             break
         else:
@@ -197,7 +208,7 @@ class SqliteStore:
 
     def get_setting(self, name: str) -> str | None:
         """A small value."""
-        for row in self._reader.execute("SELECT value FROM setting WHERE name=?", (name,)):
+        for row in self._look("SELECT value FROM setting WHERE name=?", (name,)):
             return str(row[0])
         return None
 
@@ -207,11 +218,8 @@ class SqliteStore:
 
     def _now(self, statement: str, values: tuple[str | bytes, ...]) -> None:
         """One small statement on the writer's connection, between two groups."""
-        try:
-            with self._direct:
-                self._writer.execute(statement, values)
-        except apsw.Error as e:
-            raise failure(e, self._path) from e
+        with self._direct, explained(self._writer, self._path):
+            self._writer.execute(statement, values)
 
     async def close(self) -> None:
         """Commit what is queued, and close."""
@@ -248,9 +256,35 @@ def resolve(futures: "list[asyncio.Future[None]]", error: OrosError | None) -> N
             future.exception()  # one that nobody awaits is no news: the store refuses from now on
 
 
-def failure(error: apsw.Error, path: Path) -> OrosError:
-    """What an error of SQLite means."""
-    if isinstance(error, apsw.FullError):
+@contextmanager
+def whole(db: apsw.Connection) -> Iterator[None]:
+    """All statements of the block, or none.
+
+    Not the connection's own block: when SQLite has rolled back by itself, as on a full disk, that
+    one fails to roll back, and its error hides the reason.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def explained(db: apsw.Connection, path: Path) -> Iterator[None]:
+    """Turn an error of SQLite into ours. Raises: NoSpace, Corrupt, DeviceFailed."""
+    try:
+        yield
+    except apsw.Error as e:
+        raise failure(e, path, db.system_errno) from e
+
+
+def failure(error: apsw.Error, path: Path, number: int = 0) -> OrosError:
+    """What an error of SQLite means; `number` is the system's own, if it had one."""
+    if isinstance(error, apsw.FullError) or (isinstance(error, apsw.IOError) and number in FULL):
         return NoSpace(f"{path}: the disk is full", "free some space and start again")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return Corrupt(f"{path}: {error}", "move it aside: a new one is made; nothing is deleted")
@@ -258,13 +292,17 @@ def failure(error: apsw.Error, path: Path) -> OrosError:
 
 
 def take_lock(path: Path) -> int:
-    """Hold the store for this process alone; the lock dies with it. Raises: Busy, AccessDenied."""
+    """Hold the store for this process alone; the lock dies with it.
+
+    Raises: Busy, AccessDenied, NoSpace.
+    """
     try:
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as e:
-        raise AccessDenied(
-            f"{path.parent}: {e.strerror}", "set OROS_HOME to a folder of yours"
-        ) from e
+        if e.errno in FULL:
+            raise NoSpace(f"{path.parent}: {e.strerror}", "free some space") from e
+        why = f"{path.parent}: {e.strerror}"
+        raise AccessDenied(why, "set OROS_HOME to a folder of yours") from e
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
@@ -306,7 +344,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
         copy = path.with_suffix(f".v{version}.db")
         copy.unlink(missing_ok=True)
         db.execute("VACUUM INTO ?", (str(copy),))
-    with db:
+    with whole(db):
         for step in MIGRATIONS[version:]:
             db.execute(step)
         db.execute(f"PRAGMA application_id={APPLICATION}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from oros.shells.cli import draw
 from oros.shells.cli.parse import Options, Verb, a_pid, duration, pid, signal
-from oros.shells.cli.session import Session, here
+from oros.shells.cli.session import Session, code_of, here
 
 MANY = 100_000
 
@@ -75,7 +75,7 @@ def wait(session: Session, options: Options) -> int:
     if found["status"] and options.output == "text":
         why = f": {found['why']}" if found.get("why") else ""
         session.terminal.note(f"process {options.pid} failed, status {found['status']}{why}", "red")
-    return 1 if found["status"] else 0
+    return code_of(found.get("why", "")) if found["status"] else 0
 
 
 def wait_options(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from oros.abi.errors import Invalid, OrosError
 from oros.shells.cli.follow import Follow, Meter
 from oros.shells.cli.interrupts import Detached, Interrupts
 from oros.shells.cli.parse import Options, Verb, budget
-from oros.shells.cli.session import Session, here
+from oros.shells.cli.session import Session, code_of, here
 
 INTERRUPTED = 130
 
@@ -112,9 +112,9 @@ class Runner:
             terminal.out(json.dumps(state.plain()))
         if state.stopped is not None:
             why = f": {state.stopped}" if state.stopped else ""
-            terminal.note(f"process {state.pid} is stopped{why}", "yellow")
-            terminal.note(f"go on: oros kill -CONT {state.pid} · oros wait {state.pid}")
-            return 1
+            how = f"go on: oros kill -CONT {state.pid} · oros wait {state.pid}"
+            terminal.note(f"process {state.pid} is stopped{why}; {how}", "yellow")
+            return code_of(state.stopped)
         if state.ended is None:
             pid = state.pid
             how = f"go on: oros send {pid} TEXT · end it: oros kill {pid}"
@@ -129,7 +129,7 @@ class Runner:
             why = f": {state.ended['why']}" if state.ended["why"] else ""
             failed = f"process {state.pid} failed, status {state.ended['status']}{why}"
             terminal.note(f"{failed} (oros trace {state.pid})", "red")
-            return 1
+            return code_of(state.ended["why"])
         return 0
 
 

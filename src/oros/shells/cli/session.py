@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from oros.abi.errors import BY_CODE
 from oros.sdk.client import Client
 from oros.shells.cli.spawn_daemon import ensure
 from oros.shells.cli.terminal import Terminal
@@ -38,8 +39,14 @@ class Session:
         if output == "json":
             self.terminal.out(json.dumps(value, ensure_ascii=not self.terminal.is_tty))
             return
-        for line in lines:
-            self.terminal.out(line)
+        if text := "\n".join(lines):
+            self.terminal.out(text)
+
+
+def code_of(why: str) -> int:
+    """The exit code for why a process stopped or failed: that of the error it names, else 1."""
+    found = BY_CODE.get(why.partition(":")[0])
+    return found.exit_code if found is not None else 1
 
 
 def here() -> str:

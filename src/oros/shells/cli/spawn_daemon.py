@@ -5,18 +5,31 @@ import sys
 import time
 from pathlib import Path
 
-from oros.abi.errors import AccessDenied, DeviceFailed, TimedOut, Unreachable
+from oros.abi.errors import (
+    BY_CODE,
+    Busy,
+    DeviceFailed,
+    NoSpace,
+    OrosError,
+    TimedOut,
+    Unreachable,
+    revive,
+)
+from oros.sdk.address import fault
 from oros.sdk.client import Client
 from oros.shells.cli.terminal import Terminal
 
 PATIENCE = 60.0
 """Seconds until a machine that neither answers nor dies is given up."""
 
+SETTLE = 10.0
+"""Seconds for another machine at the same home to answer, or to be gone."""
+
 
 def ensure(client: Client, terminal: Terminal) -> bool:
     """Make sure that the machine runs; True if it was started now.
 
-    Raises: AccessDenied (the home can't be made), DeviceFailed (it died), TimedOut.
+    Raises: AccessDenied, NoSpace, Invalid (the home can't be made); what it died of; TimedOut.
     """
     try:
         client.status()
@@ -29,6 +42,7 @@ def ensure(client: Client, terminal: Terminal) -> bool:
 def start(client: Client, terminal: Terminal) -> None:
     """Start the machine and wait until it answers."""
     log = log_of(client.home)
+    spoken = size_of(log)
     daemon = launch(client.home, log)
     begun = time.perf_counter()
     while True:
@@ -36,13 +50,16 @@ def start(client: Client, terminal: Terminal) -> None:
         passed = time.perf_counter() - begun
         if passed > 1.0:
             terminal.status(f"starting the machine  {passed:.0f}s")
-        ended, _ = os.waitpid(daemon, os.WNOHANG)
+        ended, status = os.waitpid(daemon, os.WNOHANG)
         try:
             client.status()
         except Unreachable:
             if ended:
-                why = last_line(log).removeprefix("oros: ") or "it ended without a word"
-                raise DeviceFailed(f"the machine did not start: {why}", f"see {log}") from None
+                error = death(log, spoken, os.waitstatus_to_exitcode(status))
+                if not isinstance(error, Busy) or passed > SETTLE:
+                    raise error from None
+                # Another one starts here, and will answer, or stops here, and will let it go.
+                daemon = launch(client.home, log)
             if passed > PATIENCE:
                 raise TimedOut("the machine does not answer", f"see {log}") from None
             continue
@@ -51,8 +68,9 @@ def start(client: Client, terminal: Terminal) -> None:
 
 
 def launch(home: Path, log: Path) -> int:
-    """Run the daemon in a session of its own; its process id. Raises: AccessDenied.
+    """Run the daemon in a session of its own; its process id.
 
+    Raises: AccessDenied, NoSpace, Invalid.
     `-P` keeps the person's folder off the module path: a file there must not become our code.
     """
     try:
@@ -67,9 +85,7 @@ def launch(home: Path, log: Path) -> int:
         command = [sys.executable, "-P", "-m", "oros.boot", "--home", str(home)]
         return os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
     except OSError as e:
-        raise AccessDenied(
-            f"{e.filename or home}: {e.strerror}", "set OROS_HOME to a folder of yours"
-        ) from e
+        raise fault(e.filename or home, e) from e
 
 
 def log_of(home: Path) -> Path:
@@ -77,10 +93,32 @@ def log_of(home: Path) -> Path:
     return home / "log" / "daemon.log"
 
 
-def last_line(log: Path) -> str:
-    """The last line that says something."""
+def death(log: Path, spoken: int, code: int) -> OrosError:
+    """What a machine died of: by its last words, else by its exit code."""
+    words = last_line(log, spoken).removeprefix("oros: ")
+    name, _, why = words.partition(": ")
+    if name in BY_CODE:
+        return revive(name, f"the machine did not start: {why}")
+    if code == NoSpace.exit_code:  # there is no space for last words either
+        return NoSpace("the machine did not start: the disk is full", "free some space")
+    why = words or f"it ended without a word, status {code}"
+    return DeviceFailed(f"the machine did not start: {why}", f"see {log}")
+
+
+def size_of(log: Path) -> int:
+    """Bytes in the log; what comes after them is of a later machine."""
     try:
-        lines = log.read_text("utf-8", "replace").split("\n")
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def last_line(log: Path, spoken: int = 0) -> str:
+    """The last line after so many bytes that says something."""
+    try:
+        with log.open("rb") as file:
+            file.seek(spoken)
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
