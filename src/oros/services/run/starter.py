@@ -21,6 +21,8 @@ def start(kit: str) -> None:
     import traceback
     from types import TracebackType
 
+    # Modules of the folder can be imported, but don't stand in for the library's own.
+    sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - pathlib is slow here
     sys.modules["kit"] = ready = type(sys)("kit")
     exec(compile(kit, "kit.py", "exec", dont_inherit=True), ready.__dict__)  # noqa: S102 - ours
     name, size, pieces = "job.py", int(sys.argv[1]), []
@@ -41,8 +43,6 @@ def start(kit: str) -> None:
 
     sys.excepthook = report
     sys.argv[:] = [name]
-    # Modules of the folder can be imported, but don't stand in for the library's own.
-    sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - pathlib is slow here
     scope = sys.modules["__main__"].__dict__
     scope.pop("start", None)
     scope["__file__"] = name

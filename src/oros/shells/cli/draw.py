@@ -55,7 +55,7 @@ def size(count: int | None) -> str:
 
 def cells(text: str) -> int:
     """Columns that a text takes: wide characters two, combining ones none."""
-    if text.isascii():
+    if text.isascii() or text.replace("…", "").isascii():
         return len(text)
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
@@ -70,8 +70,11 @@ def fit(text: str, width: int) -> str:
 
 def short(text: str, width: int) -> str:
     """A line of at most `width` columns, cut with an ellipsis."""
-    if cells(text) <= width:
+    wide = cells(text)
+    if wide <= width:
         return text
+    if wide == len(text) and width > 0:
+        return text[: width - 1] + "…"
     while text and cells(text) >= width:
         text = text[: -max(1, (cells(text) - width) // 2)]
     return text + "…" if width > 0 else ""
@@ -84,15 +87,12 @@ def table(
 
     `left` names the columns that are text, by their heads; the others are flush right.
     """
-    lines = [list(head), *[list(r) for r in rows]]
-    last = len(head) - 1
-    widths = [max(cells(line[n]) for line in lines) for n in range(last)]
-    rest = width - sum(widths) - 2 * last
-    found = []
-    for line in lines:
-        parts = [pad(line[n], widths[n], head[n] in left.split()) for n in range(last)]
-        found.append("  ".join([*parts, fit_tail(line[last], max(8, rest))]).rstrip())
-    return [cut(line, width) for line in found]
+    *columns, tails = zip(head, *rows, strict=True)
+    padded = [pad(column, column[0] in left.split()) for column in columns]
+    rest = width - sum(cells(column[0]) + 2 for column in padded)
+    padded.append([fit_tail(text, max(8, rest)) for text in tails])
+    lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
+    return lines if rest >= 8 else [cut(line, width) for line in lines]
 
 
 def fit_tail(text: str, width: int) -> str:
@@ -109,10 +109,12 @@ def cut(line: str, width: int) -> str:
     return line
 
 
-def pad(text: str, width: int, left: bool) -> str:  # noqa: FBT001 - a column's side
-    """Fill up to a width."""
-    fill = " " * max(0, width - cells(text))
-    return text + fill if left else fill + text
+def pad(column: Sequence[str], left: bool) -> list[str]:  # noqa: FBT001 - a column's side
+    """Fill all up to the width of the widest."""
+    size = len if "".join(column).isascii() else cells
+    width = max(map(size, column))
+    sized = [(text, " " * (width - size(text))) for text in column]
+    return [text + fill if left else fill + text for text, fill in sized]
 
 
 def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:

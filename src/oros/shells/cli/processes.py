@@ -2,6 +2,7 @@
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from oros.shells.cli import draw
@@ -30,6 +31,20 @@ def took(row: draw.Row) -> float:
     return float(max(0.0, (row["changed"] if over else time.time()) - row["started"]))  # noqa: TID251 - a clock to read, not to decide by
 
 
+CELL: dict[str, Callable[[draw.Row], str]] = {
+    "PID": lambda row: str(row["pid"]),
+    "STATE": state,
+    "NI": lambda row: str(row["nice"]),
+    "MODEL": lambda row: draw.short(row["model"], 16) or "-",
+    "TOKENS": lambda row: draw.tokens(row["tokens_in"] + row["tokens_out"]),
+    "CALLS": lambda row: str(row["calls"]),
+    "MONEY": lambda row: draw.money(row["micros"]),
+    "BUSY": lambda row: draw.seconds(row["seconds"]),
+    "AGE": lambda row: draw.seconds(took(row)),
+}
+"""What stands in a column; `GOAL` stands in the tree."""
+
+
 def ps(session: Session, options: Options) -> int:
     """List processes."""
     rows = listing(session, ended=options.all)
@@ -44,22 +59,10 @@ def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list
     if not narrow:
         head += ["CALLS", "MONEY", "BUSY"] if long else ["CALLS"]
         head += ["AGE", "GOAL"]
-    found = []
-    for depth, row in draw.tree(rows):
-        cells = {
-            "PID": str(row["pid"]),
-            "STATE": state(row),
-            "NI": str(row["nice"]),
-            "MODEL": draw.fit(row["model"], 16) or "-",
-            "TOKENS": draw.tokens(row["tokens_in"] + row["tokens_out"]),
-            "CALLS": str(row["calls"]),
-            "MONEY": draw.money(row["micros"]),
-            "BUSY": draw.seconds(row["seconds"]),
-            "AGE": draw.seconds(took(row)),
-            "GOAL": "  " * depth + (row["goal"] or f"({row['program']})"),
-        }
-        found.append([cells[h] for h in head])
-    return draw.table(head, found, width, "STATE MODEL GOAL")
+    nested = draw.tree(rows)
+    columns = [[CELL[name](row) for _, row in nested] for name in head[:-1]]
+    goals = ["  " * depth + (row["goal"] or f"({row['program']})") for depth, row in nested]
+    return draw.table(head, zip(*columns, goals, strict=True), width, "STATE MODEL GOAL")
 
 
 def ps_options(parser: ArgumentParser) -> None:

@@ -27,14 +27,18 @@ def talk(session: Session) -> int:
     if interactive:
         remember(session)
         session.terminal.note("Talk with process 1. /help lists commands, /quit ends.", "dim")
+    broken = False
     while True:
         try:
+            if broken:
+                session.terminal.note("")
+            broken = False
             line = input("oros> " if interactive else "").strip()
         except EOFError:
             session.terminal.note("", end="\n" if interactive else "")
             return 0
         except KeyboardInterrupt:
-            session.terminal.note("")
+            broken = True  # no more than this here: another Ctrl-C may come at once
             continue
         if line in ("/quit", "/exit", "/q"):
             return 0
