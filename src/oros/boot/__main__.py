@@ -1,13 +1,18 @@
 """`python -m oros.boot --home DIR`: the daemon in the foreground."""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
-from oros.boot.daemon import main
-from oros.sdk.address import home_of
+gc.disable()  # nothing that is imported is garbage
+
+from oros.boot.daemon import main  # noqa: E402
+from oros.sdk.address import home_of  # noqa: E402
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     parser = argparse.ArgumentParser(prog="oros boot", description="Run the machine's daemon.")
     parser.add_argument("--home", type=Path, default=None, help="its folder; else $OROS_HOME")
     sys.exit(main(parser.parse_args().home or home_of()))

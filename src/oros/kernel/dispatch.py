@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
-from oros.abi import wire
+from oros.abi import intern, wire
 from oros.abi.errors import (
     AccessDenied,
     DeviceFailed,
@@ -128,6 +128,7 @@ async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) 
 
 def park(m: Machine, caller: Process, blocked: Blocked) -> None:
     """Note what a parked process waits for; a deadline completes its call."""
+    blocked.entered = intern.waiting(blocked.entered)
     m.blocked[caller.pid] = blocked
     if blocked.entered.name == "wait":
         for child in m.table.children(caller.pid):
@@ -252,7 +253,7 @@ def absolute(point: MountPoint, value: Json) -> Json:
         return [absolute(point, v) for v in value]
     if not isinstance(value, dict):
         return value
-    found = {k: absolute(point, v) if isinstance(v, list) else v for k, v in value.items()}
+    found = value | {k: absolute(point, v) for k, v in value.items() if isinstance(v, list)}
     if isinstance(found.get("path"), str):
         found["path"] = namespace.join(point, found["path"])
     return found

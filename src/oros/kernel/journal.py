@@ -9,7 +9,7 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable, Iterable, Sequence
 
-from oros.abi import chain, wire
+from oros.abi import chain, intern, wire
 from oros.abi.errors import OrosError, Panic
 from oros.abi.events import (
     CallEntered,
@@ -148,7 +148,7 @@ class Journal:
         """All rows of the store, each brought up to the end of its journal."""
         found: list[Process] = []
         for stored, last in self._store.processes():
-            process: Process = wire.decode(Process, stored.state)
+            process: Process = intern.thin(wire.decode(Process, stored.state))
             later = self._store.events(stored.pid, stored.seq) if last > stored.seq else ()
             found.append(caught_up(process, later))
         return found

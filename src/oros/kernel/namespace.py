@@ -38,7 +38,7 @@ def resolve(mounts: tuple[MountPoint, ...], path: str) -> tuple[MountPoint, str]
 
 def join(point: MountPoint, rest: str) -> str:
     """The path of something in a mount, as the process names it."""
-    return posixpath.join(point.path, rest) if rest else point.path
+    return f"{point.path.rstrip('/')}/{rest}" if rest else point.path
 
 
 def narrow(mounts: tuple[MountPoint, ...], source: str, path: str, right: str) -> MountPoint:

@@ -29,6 +29,7 @@ from oros.abi.events import (
 )
 from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, START, Pid, Seq
+from oros.abi.intern import one
 from oros.abi.labels import SYSTEM, Label
 
 
@@ -124,10 +125,10 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
     match event:
         case Spawned():
             process.ppid, process.model = event.parent, event.model
-            process.program, process.calls = event.program.name, event.program.calls
+            process.program, process.calls = event.program.name, one(event.program.calls)
             process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
             process.root, process.accounts = event.root, event.accounts
-            process.mounts, process.nice, process.label = event.mounts, event.nice, event.label
+            process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
             process.started = time
             move(process, State.READY)
         case Forked():
@@ -146,7 +147,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
         case CallReturned():
             process.usage += event.outcome.usage + Usage(seconds=event.seconds)
-            process.label |= event.outcome.label
+            process.label = one(process.label | event.outcome.label)
             move(process, State.RUNNING)
         case Doubted():
             move(process, State.WAITING, "person")

@@ -34,7 +34,7 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "ppid": process.ppid,
         "state": str(process.state),
         "on": process.on,
-        "nice": m.effective_nice(process) if process.alive else process.nice,
+        "nice": m.effective_nice(process) if process.alive and process.nice else process.nice,
         "program": process.program,
         "model": process.model,
         "goal": process.goal,
