@@ -12,7 +12,8 @@ stands in a system or user message:
 Faults: 401 404 429 500 hang stall flood html rubbish shape half noend error200 longline drop
 window. `times=T` ends the fault after T requests. A conversation that ends with an assistant's
 message is gone on with.
-GET /stats counts requests; standard library only.
+A book of scenes (JSON: [{"when": part of a user's message, "then": [{"CALL": args}, ..., text]}])
+is asked first: goals without marks. GET /stats counts requests; standard library only.
 
     python -m tests.mock_server --port 0 --slots 2 --tps 20     prints the base URL
 """
@@ -24,6 +25,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 SCRIPT = re.compile(r"\[\[mock\s+(.*?)\]\]", re.DOTALL)
 PAIR = re.compile(r"(\w+)=(\{.*?\}(?=\s|$)|\S+)", re.DOTALL)
@@ -43,6 +45,23 @@ def script_of(messages) -> dict[str, str]:
     return {}
 
 
+def scene_of(book, messages) -> tuple[list[str], dict | None] | None:
+    """What a book of scenes says to the last user's message that it knows: (pieces, call)."""
+    for at in reversed(range(len(messages))):
+        heard = text_of(messages[at].get("content"))
+        scene = next((s for s in book if s["when"] in heard), None)
+        if messages[at].get("role") != "user" or scene is None:
+            continue
+        done = sum(m.get("role") == "tool" for m in messages[at:])
+        step = scene["then"][min(done, len(scene["then"]) - 1)]
+        if isinstance(step, str):
+            return re.findall(r"\S+\s*|\s+", step), None
+        ((name, args),) = step.items()
+        call = {"name": name, "arguments": json.dumps(args), "id": f"call_{len(messages)}"}
+        return [], call
+    return None
+
+
 @dataclass
 class MockServer:
     """`async with MockServer(slots=2) as server: server.base_url`."""
@@ -53,6 +72,7 @@ class MockServer:
     port: int = 0
     stats: Counter = field(default_factory=Counter)
     faulted: Counter = field(default_factory=Counter)
+    book: list[dict] = field(default_factory=list)
 
     async def __aenter__(self) -> "MockServer":
         self._gate = asyncio.Semaphore(self.slots or 1 << 20)
@@ -71,6 +91,9 @@ class MockServer:
     def plan(self, body) -> tuple[str, list[str], dict | None]:
         """(fault, pieces of text, call)."""
         messages = body.get("messages", [])
+        scene = scene_of(self.book, messages)
+        if scene is not None:
+            return "", *scene
         script = script_of(messages)
         done = sum(m.get("role") == "tool" for m in messages)
         if "fault" in script and done == int(script.get("after", 0)):
@@ -295,9 +318,15 @@ def answer(writer, status, data, extra="") -> None:
     page(writer, status, "application/json", json.dumps(data).encode(), extra)
 
 
+def scenes(path: str) -> list[dict]:
+    """A book from its file."""
+    return json.loads(Path(path).read_text())
+
+
 async def serve(options) -> None:
     """Run until killed."""
-    async with MockServer(options.slots, options.ttft, options.tps, options.port) as server:
+    timing = (options.slots, options.ttft, options.tps, options.port)
+    async with MockServer(*timing, book=options.book) as server:
         print("mock server on", server.base_url, flush=True)
         await asyncio.Event().wait()
 
@@ -310,4 +339,5 @@ if __name__ == "__main__":
     parser.add_argument(
         "--tps", type=float, default=0.0, help="tokens a second and slot; 0: at once"
     )
+    parser.add_argument("--book", type=scenes, default=[], help="a file of scenes")
     asyncio.run(serve(parser.parse_args()))

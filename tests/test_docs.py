@@ -1,11 +1,14 @@
 """The documents speak of what is there."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 from oros.abi.errors import BY_CODE, OrosError
 from oros.abi.syscalls import TABLE
 from oros.shells.cli.main import VERBS
+from oros.shells.cli.parse import signals
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,6 +38,21 @@ def test_files_and_verbs_that_are_named_exist() -> None:
             assert verb in VERBS, f"{page.name} names oros {verb}"
         for target in re.findall(r"make ([a-z-]+)`", text):
             assert f"\n{target}:" in (ROOT / "Makefile").read_text(), f"{page.name}: make {target}"
+
+
+def test_commands_that_the_front_page_shows_are_right() -> None:
+    shown = 0
+    for line in (ROOT / "README.md").read_text().splitlines():
+        if not line.startswith("oros "):
+            continue
+        for part in re.split(r"\s{2,}", line):
+            name, *words = shlex.split(part, comments=True)[1:] or ["status"]
+            if not part.startswith("oros ") or name not in VERBS:
+                continue
+            verb = importlib.import_module(f"oros.shells.cli.{VERBS[name][0]}").VERBS[name]
+            verb.parser(name, "").parse_args(signals(words) if name == "kill" else words)
+            shown += 1
+    assert shown > 10
 
 
 def test_the_project_names_no_registry_and_no_private_place() -> None:
