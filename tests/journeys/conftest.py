@@ -27,10 +27,13 @@ class Machine:
         self.env.pop("XDG_DATA_HOME", None)
         self.configure()
 
-    def configure(self, extra: str = "", default: str = "mock", slots: int = 2) -> None:
+    def configure(
+        self, extra: str = "", default: str = "mock", slots: int = 2, more: str = ""
+    ) -> None:
+        """Write config.toml: `extra` before the table of the mock model, `more` in it."""
         text = f'default_model = "{default}"\n{extra}\n[models.mock]\n'
         text += f'base_url = "{self.base_url}"\nmodel = "mock-1"\nprice = [1000000, 2000000, 0]\n'
-        text += f'slots = {slots}\ncans = ["tools", "resume"]\n'
+        text += f'slots = {slots}\ncans = ["tools", "resume"]\n{more}\n'
         (self.home / "config.toml").write_text(text)
 
     def oros(
@@ -47,6 +50,18 @@ class Machine:
             check=False,
         )
 
+    def begin(self, *words: str) -> subprocess.Popen:
+        """A command that goes on while the test does other things."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "oros", *words],
+            cwd=self.work,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def json(self, *words: str, timeout: float = 60):
         found = self.oros(*words, "-o", "json", timeout=timeout)
         assert found.returncode == 0, found.stderr
@@ -58,7 +73,7 @@ class Machine:
         return found["pid"]
 
     def row(self, pid: int) -> dict:
-        return self.json("cat", f"/proc/{pid}/status")
+        return json.loads(self.oros("cat", f"/proc/{pid}/status").stdout)
 
     def until(self, pid: int, what, seconds: float = 20.0) -> dict:
         """Wait until a row is as wanted."""
@@ -94,6 +109,12 @@ class Machine:
 
     def close(self) -> None:
         self.oros("halt")
+
+
+def ends(process: subprocess.Popen) -> subprocess.CompletedProcess:
+    """The end of a command that was begun."""
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture(scope="session")

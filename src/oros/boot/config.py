@@ -64,7 +64,10 @@ def load(home: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise Invalid(f"{path}: {e}", "mend the file") from e
     known(data, Config, f"{path}")
-    for name, model in data.get("models", {}).items():
+    models = data.get("models", {})
+    if not isinstance(models, dict):
+        raise Invalid(f"{path}: models is no table", 'a model is a table: [models."NAME"]')
+    for name, model in models.items():
         if not isinstance(model, dict):
             raise Invalid(f"{path}: models.{name} is no table")
         known(model, RemoteModel, f"{path}: models.{name}")

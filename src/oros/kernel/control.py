@@ -170,7 +170,7 @@ def kill(m: Machine, caller: Process, call: Kill) -> Result:
 def strike(m: Machine, row: Process, call: Kill, change: Change) -> None:
     """What a signal does to one process: to one that is awake through its activation."""
     awake = row.pid in m.active
-    if call.signal == "KILL" or (call.signal == "TERM" and not awake):
+    if call.signal == "KILL" or (call.signal == "TERM" and not (awake and row.runnable)):
         status = 137 if call.signal == "KILL" else 143
         why = "killed" if call.signal == "KILL" else "terminated"
         entries, after = ends(m, row, status, "", why, change.entries)

@@ -251,12 +251,13 @@ def take(draft: Draft, batch: Sequence[Delta]) -> None:
 def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
     """The reply as a fact. `cut` is the signal that ended it, if one did."""
     label = image.context.label | Label(image.context.label.integrity, None, frozenset({info.name}))
-    text, asks = draft.whole, asks_of(draft)
+    text, half = draft.whole, bool(cut or draft.error)
+    asks = () if half else asks_of(draft)
     finish: Finish = draft.finish
     if cut:
-        finish, asks = ("interrupted" if cut == "INT" else "preempted"), ()
+        finish = "interrupted" if cut == "INT" else "preempted"
     parts = (TextPart(text),) if text else ()
-    message = Message("assistant", parts, asks, partial=bool(cut and text), label=label)
+    message = Message("assistant", parts, asks, partial=half and bool(text), label=label)
     read = 0 if draft.error or not draft.held else image.context.tokens
     said = int(len("".join(draft.text)) / CHARS_A_TOKEN)
     usage = draft.usage or Usage(read, max(0, said - draft.before))

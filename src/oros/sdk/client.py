@@ -152,7 +152,8 @@ def _status(reply: BinaryIO) -> int:
         raise _gone()
     words = line.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise BadReply("what listens at the machine's socket speaks no HTTP")
+        hint = "end the program that does, or set OROS_HOME to another folder"
+        raise BadReply("what listens at the machine's socket speaks no HTTP", hint)
     while reply.readline().strip():
         pass
     return int(words[1])
