@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash bench-overhead bench-tasks clean
+.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-tasks clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -43,6 +43,10 @@ crash: .venv/ready
 
 bench-overhead: .venv/ready
 	$(BIN)/python -m bench.overhead
+
+# Start, memory, a listing of ten thousand processes, each beside its bar; two minutes.
+bench-footprint: .venv/ready
+	$(BIN)/python -m bench.footprint
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
