@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oros.abi.errors import Corrupt, DeviceFailed, NoDevice, TooBig
+from oros.abi.errors import Corrupt, DeviceFailed, NoDevice, TimedOut, TooBig
 from oros.abi.message import Message, TextPart, say
 from oros.abi.ports import Finished, ModelInfo, ModelRequest, TextDelta
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
@@ -27,9 +27,9 @@ def weights() -> Path:
     return asyncio.run(pull(SPEC, home_of() / "models", lambda _: None))
 
 
-def use(weights: Path, check) -> None:
+def use(weights: Path, check, **options) -> None:
     async def main() -> None:
-        model = LlamaCppModel(weights, INFO)
+        model = LlamaCppModel(weights, INFO, **options)
         try:
             await check(model)
         finally:
@@ -118,6 +118,40 @@ def test_a_dead_worker_is_a_device_error_and_the_next_call_works(weights) -> Non
         assert text
 
     use(weights, check)
+
+
+@pytest.mark.model
+def test_a_worker_that_hangs_is_ended_and_the_next_call_works(weights) -> None:
+    async def check(model) -> None:
+        async def stalled() -> None:
+            async for batch in model.generate(counting):
+                if any(isinstance(d, TextDelta) for d in batch):
+                    os.kill(model._worker.pid, signal.SIGSTOP)
+
+        counting = ModelRequest((say("user", "Count to 1000."),), max_tokens=1500)
+        with pytest.raises(TimedOut, match="silent for 3 seconds"):
+            await stalled()
+        text, _ = await answer(model, ModelRequest((say("user", "hi"),), max_tokens=4))
+        assert text
+
+    use(weights, check, idle=3.0)
+
+
+def test_a_file_of_rubbish_behind_a_right_beginning_is_one_error(tmp_path) -> None:
+    """The worker dies of it, not the machine; what came of it is said in one line."""
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 40)
+
+    async def main() -> None:
+        model = LlamaCppModel(tmp_path / "x.gguf", INFO)
+        try:
+            with pytest.raises(DeviceFailed) as caught:
+                await answer(model, ModelRequest((say("user", "hi"),)))
+            assert "worker ended" in str(caught.value)
+            assert "\n" not in str(caught.value)
+        finally:
+            await model.close()
+
+    asyncio.run(main())
 
 
 def test_files_that_are_no_models(tmp_path) -> None:

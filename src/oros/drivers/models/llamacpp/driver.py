@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oros.abi.errors import BadReply, Corrupt, DeviceFailed, NoDevice, OrosError, TooBig
+from oros.abi.errors import BadReply, Corrupt, DeviceFailed, NoDevice, OrosError, TimedOut, TooBig
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Json
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import aiohttp
 
 LOAD_SECONDS = 120.0
+IDLE = 300.0
+"""Seconds without a byte after which the worker counts as hung; it tells of each batch it reads."""
+
 CACHE_MIB = 1024
 """RAM for the prefixes of processes that are not in the slot now."""
 
@@ -44,11 +47,18 @@ class LlamaCppModel:
     """A GGUF file served by a worker process, which is started at the first use."""
 
     def __init__(
-        self, path: Path, info: ModelInfo, *, repack: bool = True, threads: int | None = None
+        self,
+        path: Path,
+        info: ModelInfo,
+        *,
+        repack: bool = True,
+        threads: int | None = None,
+        idle: float = IDLE,
     ) -> None:
         self.info = info
         self._path = path
         self._repack = repack
+        self._idle = idle
         self._threads = threads or len(os.sched_getaffinity(0))
         self._worker: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -57,7 +67,7 @@ class LlamaCppModel:
         self._starting = asyncio.Lock()
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
-        """Stream an answer. Raises: DeviceFailed, TooBig, BadReply, Corrupt, NoDevice."""
+        """Stream an answer. Raises: DeviceFailed, TimedOut, TooBig, BadReply, Corrupt, NoDevice."""
         import aiohttp
 
         async for progress in self._started():
@@ -72,6 +82,10 @@ class LlamaCppModel:
                         yield batch
                     elif line.startswith(b"error: "):
                         raise refusal(line[7:].decode("utf-8", "replace"))
+        except TimeoutError as e:
+            await self.close()
+            why = f"the model's worker was silent for {self._idle:g} seconds"
+            raise TimedOut(why, "it is started again") from e
         except aiohttp.ClientError as e:
             raise await self._died() from e
 
@@ -155,7 +169,7 @@ class LlamaCppModel:
 
         if self._session is None:
             connector = aiohttp.UnixConnector(f"{self._folder}/llama.sock", force_close=True)
-            timeout = aiohttp.ClientTimeout(None)
+            timeout = aiohttp.ClientTimeout(None, sock_read=self._idle)
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=timeout, read_bufsize=1 << 18
             )
