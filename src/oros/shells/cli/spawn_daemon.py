@@ -1,8 +1,11 @@
 """Starts the machine when a command needs it: detached, its words in HOME/log/daemon.log."""
 
+import fcntl
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oros.abi.errors import (
@@ -34,13 +37,35 @@ def ensure(client: Client, terminal: Terminal) -> bool:
     try:
         client.status()
     except Unreachable:
-        start(client, terminal)
-        return True
+        with alone(client.home):
+            return start(client, terminal)
     return False
 
 
-def start(client: Client, terminal: Terminal) -> None:
-    """Start the machine and wait until it answers."""
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Only one command at a time starts a machine: a second one too many would outlive a halt.
+
+    Raises: AccessDenied, NoSpace, Invalid.
+    """
+    folder = log_of(home).parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise fault(e.filename or home, e) from e
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def start(client: Client, terminal: Terminal) -> bool:
+    """Start the machine and wait until it answers; False if somebody has just started it."""
+    with suppress(Unreachable):
+        client.status()
+        return False
     log = log_of(client.home)
     spoken = size_of(log)
     daemon = launch(client.home, log)
@@ -64,17 +89,17 @@ def start(client: Client, terminal: Terminal) -> None:
                 raise TimedOut("the machine does not answer", f"see {log}") from None
             continue
         terminal.clear()
-        return
+        return True
 
 
 def launch(home: Path, log: Path) -> int:
     """Run the daemon in a session of its own; its process id.
 
     Raises: AccessDenied, NoSpace, Invalid.
+
     `-P` keeps the person's folder off the module path: a file there must not become our code.
     """
     try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         files = [
