@@ -253,7 +253,7 @@ def absolute(point: MountPoint, value: Json) -> Json:
         return [absolute(point, v) for v in value]
     if not isinstance(value, dict):
         return value
-    found = value | {k: absolute(point, v) for k, v in value.items() if isinstance(v, list)}
+    found = value | {k: absolute(point, v) for k, v in value.items() if type(v) is list}
     if isinstance(found.get("path"), str):
         found["path"] = namespace.join(point, found["path"])
     return found

@@ -98,6 +98,8 @@ def table(
 def fit_tail(text: str, width: int) -> str:
     """Fit, with the spaces of a tree kept at the start."""
     bare = text.lstrip(" ")
+    if len(bare) == len(text):
+        return fit(text, width)
     indent = text[: len(text) - len(bare)][: max(0, width - 4)]
     return indent + fit(bare, width - len(indent))
 
@@ -111,9 +113,11 @@ def cut(line: str, width: int) -> str:
 
 def pad(column: Sequence[str], left: bool) -> list[str]:  # noqa: FBT001 - a column's side
     """Fill all up to the width of the widest."""
-    size = len if "".join(column).isascii() else cells
-    width = max(map(size, column))
-    sized = [(text, " " * (width - size(text))) for text in column]
+    if "".join(column).isascii():
+        width = max(map(len, column))
+        return [text.ljust(width) if left else text.rjust(width) for text in column]
+    width = max(map(cells, column))
+    sized = [(text, " " * (width - cells(text))) for text in column]
     return [text + fill if left else fill + text for text, fill in sized]
 
 

@@ -60,7 +60,7 @@ def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list
         head += ["CALLS", "MONEY", "BUSY"] if long else ["CALLS"]
         head += ["AGE", "GOAL"]
     nested = draw.tree(rows)
-    columns = [[CELL[name](row) for _, row in nested] for name in head[:-1]]
+    columns = [list(map(CELL[name], (row for _, row in nested))) for name in head[:-1]]
     goals = ["  " * depth + (row["goal"] or f"({row['program']})") for depth, row in nested]
     return draw.table(head, zip(*columns, goals, strict=True), width, "STATE MODEL GOAL")
 
