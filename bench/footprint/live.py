@@ -26,9 +26,19 @@ def active(base: str) -> int:
         return json.loads(reply.read()).get("active", 0)
 
 
+def floor(base: str) -> float:
+    """What plain aiohttp takes for each of a thousand requests."""
+    command = [sys.executable, "-m", "bench.footprint.floor", base]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(found.stdout)
+
+
 def measure(report) -> None:
     """Spawn through the daemon's door, step by step; memory and threads at each."""
     process, base = server()
+    report.row("a request of plain aiohttp, 1,000 side by side", floor(base), "KB")
+    while active(base):
+        time.sleep(0.05)
     with tempfile.TemporaryDirectory(prefix="oros-") as folder:
         home = Home(Path(folder))
         home.configure(base, slots=STEPS[-1])
