@@ -4,7 +4,7 @@ A preempted holder keeps its partial text and claims again; its stream is closed
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -49,7 +49,9 @@ class Slots:
         claim = Claim(row.pid, row.root, nice, had, row.started, now, fruitless=fruitless)
         lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future())
         self.waiting.append(lease)
-        self.arrange()
+        self.fill()
+        if not lease.taken.done():
+            self.preempt([lease])
         try:
             await lease.taken
             yield lease
@@ -64,14 +66,21 @@ class Slots:
             self.attained[lease.claim.root] = self.attained.get(lease.claim.root, 0.0) + held
         else:
             self.waiting.remove(lease)
-        self.arrange()
+        self.fill()
 
     def arrange(self) -> None:
-        """Fill free slots in order; take one back where a strictly better level waits."""
+        """Look at all anew, as time and classes change levels: once a quantum is enough."""
+        self.fill()
+        giving = sum(r.preempted for r in self.running)
+        wanted, now = (w for w in self.waiting if not w.taken.done()), self.clock.monotonic()
+        self.preempt(sorted(wanted, key=lambda w: scheduler.rank(w.claim, now))[giving:])
+
+    def fill(self) -> None:
+        """Give free slots to the best that wait."""
         now = self.clock.monotonic()
-        for lease in self.waiting:
-            lease.claim.attained = self.attained.get(lease.claim.root, 0.0)
-        while len(self.running) < self.count:
+        while self.waiting and len(self.running) < self.count:
+            for lease in self.waiting:
+                lease.claim.attained = self.attained.get(lease.claim.root, 0.0)
             # One that was given up, and has not gone yet, takes no slot.
             wanted = [w for w in self.waiting if not w.taken.done()]
             best = scheduler.pick((w.claim for w in wanted), now)
@@ -82,23 +91,18 @@ class Slots:
             lease.claim.since = now
             self.running.append(lease)
             lease.taken.set_result(None)
-        if self.yields and self.waiting:
-            self.preempt(now)
 
-    def preempt(self, now: float) -> None:
-        """Take back as many slots as better claims wait, the worst holders first."""
-        giving = sum(r.preempted for r in self.running)
-        wanted = (w for w in self.waiting if not w.taken.done())
-        order = sorted(wanted, key=lambda w: scheduler.rank(w.claim, now))
-        for lease in order[giving:]:
+    def preempt(self, wanting: Sequence[Lease]) -> None:
+        """Take a slot back for each that is of a strictly better level, worst holders first."""
+        now = self.clock.monotonic()
+        for lease in wanting if self.yields else ():
             keep = (r.claim for r in self.running if not r.preempted)
             worst = scheduler.victim(keep, lease.claim, now)
-            if worst is None:
-                continue  # the next one may be of another program
-            holder = next(r for r in self.running if r.claim is worst)
-            holder.preempted = True
-            self.preemptions += 1
-            holder.scope.cancel("preempted")
+            if worst is not None:
+                holder = next(r for r in self.running if r.claim is worst)
+                holder.preempted = True
+                self.preemptions += 1
+                holder.scope.cancel("preempted")
 
     def renice(self, pid: Pid, nice: int) -> None:
         """A class changed, or was lent by a parent that waits."""

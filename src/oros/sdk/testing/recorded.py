@@ -78,7 +78,7 @@ class RecordedModel:
             first, *rest = path.read_text("utf-8").splitlines()
             self.info: ModelInfo = wire.decode(ModelInfo, first.encode())
             lines = [json.loads(x) for x in rest]
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, Invalid) as e:
             raise Invalid(f"{path} is no recording: {e}", "make one with Recorder") from e
         self._said: dict[str, list[list[list[Delta]]]] = {}
         for line in lines:

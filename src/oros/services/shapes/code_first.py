@@ -13,7 +13,7 @@ from oros.abi.message import Ask, Json, Message, say
 from oros.abi.syscalls import Outcome
 from oros.kernel.actions import Action, Do, Finish, Rest, Think
 from oros.kernel.image import Image
-from oros.services.shapes.judge import MENDS, faults, judge, repeatable, unmended
+from oros.services.shapes.judge import MENDS, faults, judge, repeatable, unmended, unreadable
 from oros.services.shapes.requote import requote
 from oros.services.shapes.review import WORDS, question, refused, result
 from oros.services.shapes.survey import last_words, name_of, overview, whole
@@ -74,6 +74,9 @@ def written(image: Image, message: Message) -> None:
         source = f"write_text({script_of(image)!r}, {source + chr(10)!r})"
     complaint = faults(source) if source else "Your answer was empty."
     if source and source == image.notes.get("said"):
+        if image.notes.pop("stands", False):
+            done(image)  # said twice, it outweighs the second look
+            return
         complaint = str(image.notes.get("complaint"))
     image.notes["said"] = source
     if complaint:
@@ -112,7 +115,10 @@ def returned(image: Image, outcome: Outcome) -> None:
             proved(image, {} if outcome.error else outcome.value)
         case "look":
             image.notes["entries"] = [] if outcome.error else outcome.value.get("entries", [])
+            complaint = unreadable(image.goal, image.notes["changed"], image.notes["entries"])
             image.phase = "review"
+            if complaint:
+                mend(image, complaint)
         case _:
             pass
 
@@ -147,6 +153,7 @@ def ran(image: Image, outcome: Outcome) -> None:
         mend(image, complaint)
         return
     image.notes["answer"] = str(outcome.value.get("out", "")).strip()
+    image.notes.pop("stands", None)
     if "before" in image.notes:
         image.phase = "proof"
     elif repeatable(changes) and "reviewed" not in image.notes:
@@ -161,6 +168,7 @@ def reviewed(image: Image, message: Message) -> None:
     notes = image.notes
     notes["reviewed"] = notes["answer"]
     if refused(message.text):
+        notes["stands"] = True
         came = result(notes["answer"], notes["changed"], notes["entries"])
         mend(image, f"{came}\nThat is not what the job asks for, or not in the form it asks for.")
     else:

@@ -21,6 +21,14 @@ CHANGES = re.compile(
     re.IGNORECASE,
 )
 """Words of jobs that want a file written or changed."""
+SUMS = re.compile(r"\b(summar\w+|sum up|shorten|in short)\b", re.IGNORECASE)
+MANY = re.compile(r"\b(each|every|all|list|per|these|those|both|by)\b", re.IGNORECASE)
+REPR = re.compile(
+    r"defaultdict\(<|Counter\(\{|<(generator|function|filter|map|zip) |dict_(items|values)\("
+)
+LINES = 12
+"""Lines of an output that are too many for one answer."""
+
 ASKS = re.compile(
     r"^(how|what|which|who|whose|where|when|why|is|are|do|does|did|was|were|in)\b", re.IGNORECASE
 )
@@ -99,7 +107,38 @@ def judge(goal: str, files: Sequence[str], value: Json) -> str:
         return ""
     if changed and is_question(goal):
         return f"the job asks a question. Print the answer, and write no file such as {changed[0]}."
-    return unwritten(goal, files, changed)
+    return unwritten(goal, files, changed) or unsaid(goal, str(value.get("out", "")))
+
+
+def unsaid(goal: str, out: str) -> str:
+    """An output that is no answer: the inside of Python values, or all rows where one is asked."""
+    if found := REPR.search(out):
+        return f"it printed {found.group()!r}. Print the values one by one, in words."
+    if is_question(goal) and not MANY.search(goal) and out.count("\n") > LINES:
+        return "it printed a whole list. Find the one that the job asks for, and print only that."
+    return ""
+
+
+def unreadable(goal: str, changed: Sequence[str], entries: Sequence[Json]) -> str:
+    """A file that was written and can't be what the job wants, by how it begins and its size."""
+    sizes = {
+        str(e.get("path", "")).removeprefix("/work/"): int(e.get("size") or 0) for e in entries
+    }
+    for entry in entries:
+        name = str(entry.get("path", "")).removeprefix("/work/")
+        if name not in changed:
+            continue
+        if found := REPR.search(str(entry.get("head") or "")):
+            return f"it wrote {found.group()!r} into {name}. Write the values one by one."
+        longer = [
+            n for n, s in sizes.items() if n in goal and n not in changed and s <= sizes[name]
+        ]
+        if SUMS.search(goal) and name in goal and longer:
+            return (
+                f"{name} is as long as {longer[0]}. The program must hold the sentences of the "
+                f"summary as text: write_text({name!r}, ...)"
+            )
+    return ""
 
 
 def is_question(goal: str) -> bool:
