@@ -9,4 +9,8 @@ SHAPES: Mapping[str, Shape] = {
     "steps": Shape(steps.absorb, steps.decide),
     "code": Shape(code_first.absorb, code_first.decide),
 }
-"""All shapes, by the name that a program's manifest gives."""
+"""All shapes, by the name that a program's manifest gives.
+
+A journal replays only under the decisions that made it: once a version is released, a shape whose
+decisions change gets a new name, and the old one stays.
+"""

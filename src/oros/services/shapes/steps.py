@@ -1,6 +1,7 @@
 """The shape of capable models: tool calls one after another, then words."""
 
 from oros.abi import wire
+from oros.abi.errors import BadReply
 from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
 from oros.abi.manifest import Example
 from oros.abi.message import Ask, Message, TextPart, say
@@ -9,6 +10,7 @@ from oros.kernel.image import Image
 
 EMPTY = "Your answer was empty. Make a call, or answer in words."
 EMPTY_TRIES = 2
+CUT = "\n[cut: the answer reached its limit of {} tokens]"
 
 
 def absorb(image: Image, event: Event) -> None:
@@ -52,7 +54,8 @@ def decide(image: Image) -> Action:
     program = image.program
     last = image.context.pages[-1]
     if image.tries > EMPTY_TRIES:
-        return Finish(1, "", "the model gave empty answers")
+        empty = BadReply("the model gave empty answers", "another model, or other words")
+        return Finish(empty.exit_code, "", str(empty))
     if last.kind == "program":
         return Rest("message")
     if last.message.role != "assistant" or last.message.partial:
@@ -62,4 +65,5 @@ def decide(image: Image) -> Action:
         )
     if program.standing:
         return Rest("message")
-    return Finish(0, last.message.text)
+    cut = CUT.format(program.max_tokens) if image.finish == "length" else ""
+    return Finish(0, last.message.text + cut)
