@@ -12,6 +12,8 @@ from oros.kernel.process import Process
 from oros.services.replay import replay
 
 FILES = sorted(Path(__file__).parent.glob("*.jsonl"))
+UNRELEASED = {"v0.1-first-light": "code"}
+"""Journals with processes of a shape whose rules changed before any release: these fold only."""
 
 
 def rows_of(path: Path) -> dict[int, list[Row]]:
@@ -52,8 +54,12 @@ def test_it_is_whole_folds_and_replays(path) -> None:
             table.apply(process, wire.decode_event(row.kind, row.body), row.time)
         end = wanted[str(pid)]
         assert [process.state, process.status, process.answer] == end
-        if pid > 1:
+        if pid > 1 and shape_of(whole(journals, pid)) != UNRELEASED.get(path.stem):
             assert replay(whole(journals, pid)).differs == ""
+
+
+def shape_of(rows: list[Row]) -> str:
+    return json.loads(rows[0].body)["program"]["shape"]
 
 
 def test_there_is_one() -> None:

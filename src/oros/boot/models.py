@@ -66,7 +66,17 @@ class Models:
         if (there := path.stat().st_size) != spec.size:
             why = f"{path} holds {there} bytes, {name} has {spec.size}"
             raise Corrupt(why, f"oros models pull {name}")
-        return ConstrainedModel(LlamaCppModel(path, info_of(spec), repack=spec.repack))
+        local = LlamaCppModel(path, info_of(spec), repack=spec.repack, keep=self._cache())
+        return ConstrainedModel(local)
+
+    def _cache(self) -> Path | None:
+        """The folder for what can be lost, beside that of the weights."""
+        cache = self._folder.parent / "cache"
+        try:
+            cache.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            return None
+        return cache
 
     async def close(self) -> None:
         """Close all that were made."""

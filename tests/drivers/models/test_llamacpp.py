@@ -63,6 +63,25 @@ def test_it_answers_counts_and_keeps_its_prefix(weights) -> None:
 
 
 @pytest.mark.model
+def test_the_next_worker_knows_what_this_one_read(weights, tmp_path) -> None:
+    asked = ModelRequest((say("user", "one two three " * 320), say("user", "Go on.")), max_tokens=4)
+    seen: list[tuple[str, int]] = []
+
+    async def check(model) -> None:
+        text, end = await answer(model, asked)
+        seen.append((text, end.usage.cached))
+
+    use(weights, check, keep=tmp_path)
+    use(weights, check, keep=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:1000])
+    use(weights, check, keep=tmp_path)
+    assert [cached > 800 for _, cached in seen] == [False, True, False]
+    assert len({text for text, _ in seen}) == 1
+    assert len(list(tmp_path.iterdir())) == 1, "the broken one was not replaced"
+
+
+@pytest.mark.model
 def test_a_schema_binds_it_and_a_part_is_gone_on_with(weights) -> None:
     shape = {
         "type": "object",

@@ -21,6 +21,7 @@ from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Json
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, Progress, TextDelta
+from oros.drivers.models.llamacpp.snapshot import Snapshot
 from oros.drivers.models.llamacpp.template import STOPS, render
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class LlamaCppModel:
         repack: bool = True,
         threads: int | None = None,
         idle: float = IDLE,
+        keep: Path | None = None,
     ) -> None:
+        """`keep`: a folder for what was read, so that the next worker need not read it anew."""
         self.info = info
         self._path = path
         self._repack = repack
@@ -65,6 +68,7 @@ class LlamaCppModel:
         self._folder = ""
         self._ready = False
         self._starting = asyncio.Lock()
+        self._snapshot = Snapshot(keep, path, info.window)
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer. Raises: DeviceFailed, TimedOut, TooBig, BadReply, Corrupt, NoDevice."""
@@ -79,6 +83,8 @@ class LlamaCppModel:
                     raise refusal(await reply.text())
                 async for line in reply.content:
                     if line.startswith(b"data: ") and (batch := deltas(line[6:])):
+                        if isinstance(batch[-1], Finished):
+                            await self._snapshot.keep(session, batch[-1].usage)
                         yield batch
                     elif line.startswith(b"error: "):
                         raise refusal(line[7:].decode("utf-8", "replace"))
@@ -128,6 +134,7 @@ class LlamaCppModel:
                     raise DeviceFailed(f"{self.info.name} did not load in {LOAD_SECONDS:g} seconds")
                 yield Progress("loading the model", int(passed * 10), 0)
                 await asyncio.sleep(0.05)
+            await self._snapshot.recall(self._connected())
             self._ready = True
 
     async def _launch(self) -> asyncio.subprocess.Process:
@@ -139,6 +146,7 @@ class LlamaCppModel:
             "threads": self._threads,
             "repack": self._repack,
             "cache_mib": CACHE_MIB,
+            "keep": str(self._snapshot.folder or ""),
         }
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LD_LIBRARY_PATH")}
         path = {"GOMP_SPINCOUNT": SPIN, "PYTHONPATH": ":".join(filter(None, sys.path))}

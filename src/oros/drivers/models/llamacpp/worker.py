@@ -37,6 +37,8 @@ def serve(options: dict[str, object]) -> None:
     params.no_extra_bufts = not options["repack"]
     params.cache_ram_mib = options["cache_mib"]
     params.endpoint_slots = True
+    if options["keep"]:
+        params.slot_save_path = f"{options['keep']}/"
     params.ctx_shift = False
     server = xllamacpp.Server(params)
     sys.stdin.buffer.read()
