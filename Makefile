@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-tasks clean
+.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -47,6 +47,13 @@ bench-overhead: .venv/ready
 # Start, memory, a listing of ten thousand processes, each beside its bar; two minutes.
 bench-footprint: .venv/ready
 	$(BIN)/python -m bench.footprint
+
+bench-scheduler: .venv/ready
+	$(BIN)/python -m bench.scheduler
+
+# The kernel in virtual time with random programs and faults; the check plays 2,000 seeds.
+simulate: .venv/ready
+	$(BIN)/python -m tests.simulation --seeds 10000
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks

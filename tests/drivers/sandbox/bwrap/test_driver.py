@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from oros.abi.errors import Invalid, NotEnforced
 from oros.abi.ports import Bind, Job
-from oros.drivers.sandbox.bwrap import BwrapSandbox
+from oros.drivers.sandbox.bwrap import BwrapSandbox, survey
 
 
 def job(sandbox: BwrapSandbox, work: Path, source: str, **bounds) -> Job:
@@ -170,6 +169,7 @@ def test_the_survey_finds_what_is_open(
     dropped: str, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bubblewrap that leaves one thing out is found out by running it."""
+    real = next(survey._binaries())
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         fake = Path(folder, "bwrap")
@@ -177,7 +177,7 @@ def test_the_survey_finds_what_is_open(
             f"#!/usr/bin/python3\nimport os, sys\ni = sys.argv.index('--args')\n"
             f"words = open(int(sys.argv[i + 1])).read().split('\\0')\n"
             f"at = words.index({dropped!r}); del words[at : at + {1 + (dropped == '--seccomp')}]\n"
-            f"os.execv({shutil.which('bwrap')!r}, ['bwrap', *words, *sys.argv[i + 2:]])\n"
+            f"os.execv({real!r}, ['bwrap', *words, *sys.argv[i + 2:]])\n"
         )
         fake.chmod(0o755)
         monkeypatch.setattr(

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import oros
+from oros.drivers.sandbox.bwrap.survey import WHEEL
 
 HERE = Path(__file__).parent
 ROOT_ONLY = {
@@ -51,6 +53,8 @@ def as_stranger() -> dict:
             copy = shutil.copytree if (source / part).is_dir() else shutil.copy
             Path(folder, "oros", part).parent.mkdir(parents=True, exist_ok=True)
             copy(source / part, Path(folder, "oros", part))
+        for part in Path(find_spec(WHEEL).origin).parents[1].glob(f"{WHEEL}*"):
+            shutil.copytree(part, Path(folder, part.name))
         for file in ("host.py", "probes.py"):
             shutil.copy(HERE / file, folder)
         return table("/usr/bin/python3", folder, user=4242, group=4242, extra_groups=[])
