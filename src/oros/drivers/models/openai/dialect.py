@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 
+from pydantic_core import from_json
+
 from oros.abi.errors import BadReply, Busy, OrosError, TooBig
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
@@ -86,6 +88,18 @@ def content(message: Message) -> Json:
     return "".join(texts)
 
 
+def parsed(data: bytes) -> Json:
+    """A chunk's JSON, by the parser that takes a third of the time; half surrogates by the other.
+
+    Raises: ValueError, RecursionError.
+    """
+    try:
+        found: Json = from_json(data)
+    except ValueError:
+        found = json.loads(data)
+    return found
+
+
 class Chunks:
     """Folds chunks into deltas; remembers how the answer ended until its usage came."""
 
@@ -99,7 +113,7 @@ class Chunks:
     def take(self, data: bytes) -> list[Delta]:
         """The deltas of one chunk. Raises: BadReply, Busy, TooBig as the chunk says."""
         try:
-            chunk = json.loads(data)
+            chunk = parsed(data)
         except (ValueError, RecursionError) as e:
             raise BadReply(f"the server sent no JSON: {data[:80]!r}") from e
         if not isinstance(chunk, dict):
