@@ -7,8 +7,8 @@ from pathlib import Path
 
 gc.disable()  # nothing that is imported is garbage
 
-from oros.boot.daemon import main  # noqa: E402
-from oros.sdk.address import home_of  # noqa: E402
+from oros.boot.daemon import main  # noqa: E402 - imported while nothing is collected
+from oros.sdk.address import home_of  # noqa: E402 - as above
 
 if __name__ == "__main__":
     gc.freeze()

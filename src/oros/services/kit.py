@@ -109,7 +109,7 @@ def delimiter_of(text: str, ending: str) -> str:
 
 def typed(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
     """Rows as dicts, with columns of numbers as numbers."""
-    found = [Row(zip(head, r)) for r in rows]  # noqa: B905 - rows may be ragged
+    found = [Row(zip(head, r, strict=False)) for r in rows]  # rows may be ragged
     for name in head:
         there = [r[name] for r in found if name in r]
         if is_numeric(there):
@@ -153,7 +153,7 @@ def write_table(name: str, rows: Iterable[Any], columns: Sequence[str] | None = 
         raise ValueError(f"there are no rows to write to {name}")
     if not all(isinstance(r, (dict, list, tuple)) for r in table):
         raise TypeError(f"write_table: each row is a dict or a list, not {table[0]!r:.60}")
-    dicts = [r if isinstance(r, dict) else dict(zip(columns or (), r)) for r in table]  # noqa: B905
+    dicts = [r if isinstance(r, dict) else dict(zip(columns or (), r, strict=False)) for r in table]
     head = list(columns or dict.fromkeys(k for r in dicts for k in r))
     if name.lower().endswith(".json"):
         write_json(name, dicts if columns else table)
@@ -163,9 +163,11 @@ def write_table(name: str, rows: Iterable[Any], columns: Sequence[str] | None = 
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     if head:
         writer.writerow(head)
-    for row, given in zip(dicts, table):  # noqa: B905
+    for row, given in zip(dicts, table, strict=True):
         values = [row.get(k) for k in head] if head else list(given)
-        writer.writerow([written(v, k) for v, k in zip(values, head or [""] * len(values))])  # noqa: B905
+        writer.writerow(
+            [written(v, k) for v, k in zip(values, head or [""] * len(values), strict=True)]
+        )
     text = out.getvalue()
     write_text(name, markdown(text) if name.lower().endswith(".md") else text)
 

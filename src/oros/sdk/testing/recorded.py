@@ -52,7 +52,7 @@ class Recorder:
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Pass an answer on; one that was cut is not kept. Raises: as the model behind."""
         kept: list[list[object]] = []
-        async with aclosing(self._model.generate(request)) as batches:  # type: ignore[type-var]
+        async with aclosing(self._model.generate(request)) as batches:  # type: ignore[type-var]  # a generator
             async for batch in batches:
                 kept.append([[type(d).__name__, json.loads(wire.encode(d))] for d in batch])
                 yield batch
