@@ -37,6 +37,7 @@ def test_what_is_acknowledged_is_there_in_order_after_a_restart(boot) -> None:
         await store.close()
         again = boot()
         assert again.events(1) == made
+        chain.verify(again.events(1))
         assert again.events(1, 10, 13) == made[10:13]
         assert again.processes() == [(ProcessRow(1, 60, True, b"{}"), 60)]
         await again.close()

@@ -9,50 +9,12 @@ import time
 
 import apsw
 import pytest
+from tests.drivers.store.test_conformance import rows
 
 from oros.abi import chain
 from oros.abi.errors import AccessDenied, Busy, Corrupt, Newer, NoSpace, NotFound
 from oros.abi.ports import ProcessRow
 from oros.drivers.store.sqlite import MIGRATIONS, VERSION, SqliteStore
-
-
-def rows(pid: int, first: int, count: int, prev: bytes = b""):
-    found = []
-    for seq in range(first, first + count):
-        found.append(chain.seal(pid, seq, float(seq), "parked", b'{"on":"message"}', b"[]", prev))
-        prev = found[-1].hash
-    return found
-
-
-def test_appends_are_kept_in_order_and_chained(tmp_path) -> None:
-    async def main() -> None:
-        store = SqliteStore.open(tmp_path / "j.db")
-        made = rows(1, 1, 500)
-        waits = [store.append([r], [ProcessRow(1, r.seq, True, b"{}")]) for r in made]
-        await waits[-1]
-        assert all(w.done() for w in waits)
-        assert store.events(1) == made
-        assert store.events(1, 100, 103) == made[100:103]
-        chain.verify(store.events(1))
-        assert store.processes() == [(ProcessRow(1, 500, True, b"{}"), 500)]
-        await store.close()
-
-    asyncio.run(main())
-
-
-def test_one_append_is_whole_or_not_there_and_a_failure_stops_the_store(tmp_path) -> None:
-    async def main() -> None:
-        store = SqliteStore.open(tmp_path / "j.db")
-        good = rows(1, 1, 3)
-        await store.append(good[:2])
-        with pytest.raises(Exception, match="UNIQUE"):
-            await store.append([good[2], good[0]])
-        assert [r.seq for r in store.events(1)] == [1, 2]
-        with pytest.raises(Exception, match="UNIQUE"):
-            store.append(rows(2, 1, 1))
-        await store.close()
-
-    asyncio.run(main())
 
 
 async def until_it_fails(store, made) -> None:
