@@ -50,6 +50,8 @@ NO_LIMITS = Limits()
 
 def tightest(limits: Sequence[Limits]) -> Limits:
     """The least of each limit."""
+    if not limits:
+        return NO_LIMITS
     return Limits(
         _least([x.tokens for x in limits]),
         _least([x.micros for x in limits]),

@@ -34,7 +34,7 @@ class Label:
 
     def __or__(self, other: "Label") -> "Label":
         """Join: what is made from both is trusted as the lesser and kept as close as the closer."""
-        if self == other:
+        if self is other or self == other:
             return self
         if self.readers is None or other.readers is None:
             readers = self.readers if other.readers is None else other.readers

@@ -7,7 +7,7 @@ conformance suite in tests/drivers; a driver is one file that passes it.
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from oros.abi.events import Finish
 from oros.abi.grants import Limits, Usage
@@ -45,8 +45,7 @@ class Random(Protocol):
 # ---- store -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One event as it is stored. `hash` = SHA-256(prev, pid, seq, time, kind, body, label)."""
 
     pid: Pid
@@ -59,8 +58,7 @@ class Row:
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
+class ProcessRow(NamedTuple):
     """A process as the table keeps it: `state` is JSON, folded up to event `seq`."""
 
     pid: Pid

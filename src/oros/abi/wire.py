@@ -14,6 +14,7 @@ from oros.abi.message import Json
 from oros.abi.syscalls import TABLE, Call, Failure, Outcome
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
+_ARGUMENTS = {name: frozenset(f.name for f in fields(kind)) for name, kind in TABLE.items()}
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
@@ -82,8 +83,8 @@ def decode_call(name: str, args: Mapping[str, Json] | str) -> Call:
             raise Invalid(f"the arguments of {name} are no JSON: {e}") from e
     if not isinstance(args, dict):
         raise Invalid(f"the arguments of {name} are no JSON object")
-    known = {f.name for f in fields(kind)}
-    if extra := sorted(set(args) - known):
+    known = _ARGUMENTS[name]
+    if extra := sorted(args.keys() - known):
         raise Invalid(
             f"{name} takes no {', '.join(extra)}", f"it takes: {', '.join(sorted(known))}"
         )

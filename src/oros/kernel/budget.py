@@ -96,8 +96,9 @@ class Accounts:
         for owner in process.accounts:
             if owner in self._open:
                 self._open[owner].held -= need
-        self.freed.set()
-        self.freed = asyncio.Event()
+        if process.accounts:
+            self.freed.set()
+            self.freed = asyncio.Event()
 
     def busy(self, process: Process) -> bool:
         """Whether others of its tree hold something that may come back."""

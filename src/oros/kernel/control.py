@@ -40,6 +40,7 @@ from oros.abi.syscalls import (
 from oros.abi.wire import failed
 from oros.kernel import namespace
 from oros.kernel.ending import ends, finished
+from oros.kernel.image import Image
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
@@ -96,6 +97,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         voice(caller),
     )
     change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event)])
+    m.journal.images[pid] = Image()
     change.after.append(lambda: enrol(m, child))
     return change
 

@@ -5,7 +5,6 @@ is journalled too, and is data that the caller reads. After a crash `again` sett
 flight, by its effect.
 """
 
-import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
@@ -59,6 +58,7 @@ class Entry:
     """A call that was decoded and allowed."""
 
     call: Call
+    args: Json
     effect: Effect
     mounts: tuple[MountPoint, ...]
     point: MountPoint | None
@@ -77,8 +77,7 @@ async def enter(
         m.accounts.hold(caller, Usage(calls=1))
         m.accounts.release(caller, Usage(calls=1))
         key = f"{m.world.node}:{caller.pid}:{caller.seq + 1}"
-        args = wire.call_args(entry.call)
-        entered = replace(entered, args=args, effect=entry.effect, key=key)
+        entered = CallEntered(entered.id, ask.name, entry.args, entry.effect, key, ask.id)
         if entry.effect == "control" or entry.call.blocks:
             return await change(m, caller, entered, entry.call)
         return await perform(m, caller, entered, entry)
@@ -106,7 +105,7 @@ def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]
     if caller.pid == PERSON and call.name in monitor.WRITES and point and point.right != "rw":
         raise AccessDenied(f"{call.name}: {point.path} can't be written")
     effect = m.tool(call.tool).spec.effect if isinstance(call, CallTool) else call.effect
-    return Entry(call, effect, mounts, point, rest)
+    return Entry(call, wire.call_args(call), effect, mounts, point, rest)
 
 
 async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Outcome | None:
@@ -177,7 +176,8 @@ def returned(
     """Journal an outcome under the join of the labels, and account for its time."""
     if not caller.alive:
         return
-    outcome = replace(outcome, label=outcome.label | caller.label)
+    label = outcome.label | caller.label
+    outcome = Outcome(outcome.value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
     m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
 
@@ -186,19 +186,18 @@ async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -
     """Perform on the device, in bounded time; whatever goes wrong is data."""
     label = USER if caller.pid == PERSON else caller.label
     who = Caller(caller.pid, entered.key, label, m.accounts.room(caller))
-    seconds = 60.0 if caller.pid == PERSON else 120.0
-    if isinstance(entry.call, Run):
-        seconds = entry.call.timeout + GRACE
-    paid = Scope()
+    patience = 60.0 if caller.pid == PERSON else 120.0
+    seconds = entry.call.timeout + GRACE if isinstance(entry.call, Run) else patience
+    scope = Scope(seconds)
     try:
-        async with paid, asyncio.timeout(seconds):
-            with metered(m, caller, paid.cancel):
+        async with scope:
+            with metered(m, caller, scope.cancel):
                 return await device_call(m, caller, who, entry)
-        return wire.failed(OverBudget("no seconds are left in the budget"))
+        if scope.reason != "time":
+            return wire.failed(OverBudget("no seconds are left in the budget"))
+        return wire.failed(TimedOut(f"{entry.call.name} took over {seconds:g} seconds"))
     except OrosError as e:
         return wire.failed(e)
-    except TimeoutError:
-        return wire.failed(TimedOut(f"{entry.call.name} took over {seconds:g} seconds"))
     except Exception as e:  # noqa: BLE001 - border: a driver's bug must not take the process down
         return wire.failed(DeviceFailed(f"{entry.call.name}: the driver failed: {e!r}"))
 
@@ -206,12 +205,11 @@ async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -
 def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Awaitable[Outcome]:
     """The device's coroutine for a call. Raises: NoDevice."""
     call = entry.call
-    args = wire.call_args(call)
     if entry.point is not None:
         return file_call(m, who, entry, entry.point)
     match call:
         case Run() | CallTool() | Browse():
-            return device_of(m, entry).perform(who, args)
+            return device_of(m, entry).perform(who, entry.args)
         case Infer():
             return inference(m, caller, call)
         case _:
@@ -303,7 +301,7 @@ async def reconcile(
     who = Caller(caller.pid, entered.key, caller.label)
     try:
         device = device_of(m, entry)
-        found = await device.reconcile(who, wire.call_args(entry.call))
+        found = await device.reconcile(who, entry.args)
     except OrosError:
         found = None
     if found is None:

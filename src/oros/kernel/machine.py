@@ -158,10 +158,6 @@ class Machine:
         while len(self.done) > KEPT:
             self.done.popitem(last=False)
 
-    def label_origin(self, process: Process) -> str:
-        """How a process is named as the origin of data."""
-        return "user" if process.pid == PERSON else f"process:{process.pid}"
-
     def orphan(self, process: Process) -> bool:
         """Nobody will wait for it: the person's own, pid 1's, or its parent is gone."""
         if process.ppid in (PERSON, INIT):

@@ -11,14 +11,14 @@ from types import TracebackType
 class Scope:
     """`with scope:` in the task, `scope.cancel(reason)` from anywhere on the loop.
 
-    After the block `scope.reason` tells why it was ended, "" if it ended by itself. A scope that
-    was cancelled before it was entered ends at its first await.
+    After the block `scope.reason` tells why it was ended, "" if it ended by itself; after `seconds`
+    it is ended by "time". A scope that was cancelled before it was entered ends at its first await.
     """
 
     __slots__ = ("_entered", "_timeout", "reason")
 
-    def __init__(self) -> None:
-        self._timeout = asyncio.timeout(None)
+    def __init__(self, seconds: float | None = None) -> None:
+        self._timeout = asyncio.timeout(seconds)
         self._entered = False
         self.reason = ""
 
@@ -48,5 +48,6 @@ class Scope:
         except TimeoutError:
             if not self._timeout.expired():
                 raise
+            self.reason = self.reason or "time"
             return True
         return False

@@ -94,8 +94,8 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
         active.text, active.progress, active.since = [], None, None
     if process.alive:
         reply = close(image, draft, active.scope.reason, info)
-        # Seconds were charged while they passed.
-        m.accounts.charge(process, replace(reply.usage, seconds=0.0))
+        if process.accounts:  # seconds were charged while they passed
+            m.accounts.charge(process, replace(reply.usage, seconds=0.0))
         m.journal.write((process, reply))
 
 
@@ -250,7 +250,8 @@ def take(draft: Draft, batch: Sequence[Delta]) -> None:
 
 def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
     """The reply as a fact. `cut` is the signal that ended it, if one did."""
-    label = image.context.label | Label(image.context.label.integrity, None, frozenset({info.name}))
+    label = image.context.label
+    label |= Label(label.integrity, None, frozenset({info.name}))
     text, half = draft.whole, bool(cut or draft.error)
     asks = () if half else asks_of(draft)
     finish: Finish = draft.finish
@@ -260,9 +261,10 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
     message = Message("assistant", parts, asks, partial=half and bool(text), label=label)
     read = 0 if draft.error or not draft.held else image.context.tokens
     said = int(len("".join(draft.text)) / CHARS_A_TOKEN)
-    usage = draft.usage or Usage(read, max(0, said - draft.before))
-    usage = replace(usage, tokens_out=usage.tokens_out + draft.before, seconds=draft.held, calls=1)
-    usage = replace(usage, micros=info.cost(usage))
+    used = draft.usage or Usage(read, max(0, said - draft.before))
+    out = used.tokens_out + draft.before
+    cost = info.cost(replace(used, tokens_out=out))
+    usage = Usage(used.tokens_in, out, used.cached, cost, draft.held, 1)
     return ModelReplied(
         message,
         usage,

@@ -134,9 +134,9 @@ class SqliteStore:
             try:
                 with explained(self._writer, self._path), self._direct, whole(self._writer):
                     for rows, processes, _ in group:
-                        self._writer.executemany(INSERT, [fields(r) for r in rows])
+                        self._writer.executemany(INSERT, rows)
                         if processes:
-                            self._writer.executemany(UPSERT, [stored(p) for p in processes])
+                            self._writer.executemany(UPSERT, processes)
             except OrosError as e:
                 error = self._failure = e
         futures = [done for _, _, done in group]
@@ -232,16 +232,6 @@ class SqliteStore:
 
 CHECKED = 32 << 20
 """Files up to this size are read through at the start; the hash chain guards larger ones."""
-
-
-def fields(row: Row) -> tuple[int, int, float, str, bytes, bytes, bytes, bytes]:
-    """An event as the table has it."""
-    return (row.pid, row.seq, row.time, row.kind, row.body, row.label, row.prev, row.hash)
-
-
-def stored(row: ProcessRow) -> tuple[int, int, bool, bytes]:
-    """A process as the table has it."""
-    return (row.pid, row.seq, row.live, row.state)
 
 
 def resolve(futures: "list[asyncio.Future[None]]", error: OrosError | None) -> None:

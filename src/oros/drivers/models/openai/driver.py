@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
+
 from oros.abi.errors import (
     BadReply,
     Busy,
@@ -59,7 +61,7 @@ class OpenAIModel:
         import aiohttp
 
         # Held until the answer ends: as bytes it is a third of what it is as objects.
-        body = json.dumps(body_of(request, self._model, self.info)).encode()
+        body = encoded(body_of(request, self._model, self.info))
         try:
             async with self._opened().post(self._url, data=body, headers=self._headers()) as reply:
                 if reply.status != 200:
@@ -140,6 +142,14 @@ class OpenAIModel:
             await self._session.close()
             await asyncio.sleep(0)
             self._session = None
+
+
+def encoded(body: Mapping[str, Json]) -> bytes:
+    """A body as JSON, by the encoder that takes a third; half surrogates by the other."""
+    try:
+        return to_json(body)
+    except ValueError:
+        return json.dumps(body).encode()
 
 
 def plain_reply(data: bytes) -> OrosError:

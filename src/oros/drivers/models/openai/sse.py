@@ -25,9 +25,11 @@ class Events:
             raise BadReply("the server sent a line without an end")
         found: list[bytes] = []
         for raw in lines:
-            line = raw[:-1] if raw.endswith(b"\r") else raw
-            if line.startswith(b"data:"):
-                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            line = raw[:-1] if raw[-1:] == b"\r" else raw
+            if line[:6] == b"data: ":
+                self._data.append(line[6:])
+            elif line[:5] == b"data:":
+                self._data.append(line[5:])
             elif not line and self._data:
                 found.append(b"\n".join(self._data))
                 self._data = []
