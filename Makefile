@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-local bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -54,6 +54,10 @@ bench-scheduler: .venv/ready
 # The kernel in virtual time with random programs and faults; the check plays 2,000 seeds.
 simulate: .venv/ready
 	$(BIN)/python -m tests.simulation --seeds 10000
+
+# The model in the box: load, read, write, cancel; two minutes.
+bench-local: .venv/ready
+	$(BIN)/python -m bench.local
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks

@@ -18,6 +18,7 @@ from oros.abi.labels import Label
 from oros.abi.message import Json, TextPart
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
+from oros.services.files.entry import Entry, kind_of
 from oros.services.files.faults import explained
 from oros.services.files.labels import Labels, Settings
 from oros.services.files.look import look
@@ -26,7 +27,7 @@ from oros.services.files.replace import protect, replace
 from oros.services.files.resolve import Root, clean
 from oros.services.files.search import Hunt
 from oros.services.files.text import SAMPLE, page, sniff
-from oros.services.files.walk import Entry, kind_of, walk
+from oros.services.files.walk import walk
 
 INLINE = 64 << 10
 """Bytes that are read without a thread: less than a thread costs."""

@@ -12,9 +12,9 @@ import stat
 from contextlib import suppress
 
 from oros.abi.errors import AccessDenied, Invalid
+from oros.services.files.entry import kind_of
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
-from oros.services.files.walk import kind_of
 
 _count = itertools.count()
 

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound
+from oros.services.files.entry import Entry, listed
 from oros.services.files.faults import explained
 from oros.services.files.names import show
 
@@ -70,6 +71,14 @@ class Root:
             self.path = path.resolve(strict=True)
             self._fd = self._enter()
 
+    @classmethod
+    def held(cls, fd: int, path: Path) -> "Root":
+        """A folder that is open; `path` is only how it is called. It takes the descriptor."""
+        found = cls.__new__(cls)
+        found.path, found._fd = path, fd  # noqa: SLF001 - another way to make one
+        weakref.finalize(found, os.close, fd)
+        return found
+
     @property
     def fd(self) -> int:
         """The folder itself. One that was deleted and made anew is entered again.
@@ -106,6 +115,11 @@ class Root:
             self._make(above)
         with self.opened(above, FOLDER) as fd:
             yield fd, name
+
+    def listing(self, folder: str, *, stats: bool) -> list[Entry]:
+        """What is in a folder, sorted; paths from the root. What vanishes meanwhile is left out."""
+        with self.opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
+            return listed(fd, f"{folder}/" if folder else "", stats=stats)
 
     def lstat(self, path: str) -> os.stat_result:
         """Status of what is at `path`; a link there is not followed."""

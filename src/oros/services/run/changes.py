@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
 
+from oros.services.files.entry import Kind
 from oros.services.files.resolve import Root
-from oros.services.files.walk import VCS, Kind, walk
+from oros.services.files.walk import VCS, walk
 
 MAX_ENTRIES = 20_000
 

@@ -1,0 +1,1 @@
+"""What processes change in folders, as layers: shown, committed, undone, done again."""
