@@ -5,6 +5,7 @@ a second name (or a copy) in the inverse layer. Then the steps are written down;
 are done, after a crash too, by `finish`. Each is a rename or a removal, and can be done again.
 """
 
+import errno
 import json
 import os
 import stat
@@ -28,6 +29,9 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 STEPS = "steps.json"
 INVERSE = "inverse"
+
+DONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""How a step fails that was done before: its place is gone, or is no folder any more."""
 
 Left = dict[str, Stamp | None]
 """How each path was left: its stamp, None if it is gone."""
@@ -82,8 +86,11 @@ class Apply:
         """Do the steps, or what is left of them. Raises: OSError."""
         steps = [Step.read(s) for s in json.loads((self._room / STEPS).read_text())]
         for step in steps:
-            with suppress(FileNotFoundError):
+            try:
                 self._do(step)
+            except OSError as e:
+                if e.errno not in DONE:
+                    raise
         self._sweep()
         for step in steps:  # the sweep touched the folder itself
             if step.do == "set" and not step.path:

@@ -1,6 +1,6 @@
 """Several layers as one: what a process sees of its own changes, by path."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from oros.services.layers.tree import Entry, Layer
@@ -20,12 +20,14 @@ class Seen:
 def compose(parts: Iterable[Part]) -> dict[str, Seen]:
     """What layers come to, the lowest first; a folder that was away for a while is opaque."""
     found: dict[str, Seen] = {}
+    ways: set[str] = set()
     for layer, wanted in parts:
         for path, entry in layer.entries.items():
             if not wanted(path):
                 continue
             old = found.get(path)
-            if old is not None and old.entry.what == "dir" and not merges(entry):
+            ways.update(above(path))
+            if path in ways and not merges(entry):
                 for below in [p for p in found if p.startswith(path + "/")]:
                     del found[below]
             if old is not None and merges(entry):
@@ -33,6 +35,12 @@ def compose(parts: Iterable[Part]) -> dict[str, Seen]:
                 entry = replace(entry, opaque=hides)  # noqa: PLW2901 - the same entry, seen here
             found[path] = Seen(layer, entry)
     return found
+
+
+def above(path: str) -> Iterator[str]:
+    """The folders that a path lies in, the innermost first."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def merges(entry: Entry) -> bool:

@@ -16,6 +16,7 @@ from oros.services.files.entry import kind_of
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
 from oros.services.files.walk import walk
+from oros.services.layers.compose import above
 from oros.services.layers.tree import MODE, Entry, Layer
 
 
@@ -110,13 +111,13 @@ class _Planner:
     def run(self, wanted: Callable[[str], bool]) -> Plan:
         shut: set[str] = set()
         last: list[Step] = []
-        ways = {way for path in self._layer.entries if wanted(path) for way in _above(path)}
+        ways = {way for path in self._layer.entries if wanted(path) for way in above(path)}
         for path, entry in self._layer.entries.items():
-            above = path.rpartition("/")[0]
-            if above in shut or not (wanted(path) or path in ways):
+            around = path.rpartition("/")[0]
+            if around in shut or not (wanted(path) or path in ways):
                 shut.add(path)
-                if above in self._plan.conflicts:
-                    self._plan.conflicts[path] = self._plan.conflicts[above]
+                if around in self._plan.conflicts:
+                    self._plan.conflicts[path] = self._plan.conflicts[around]
                 continue
             try:
                 now = self._now(path)
@@ -250,9 +251,3 @@ def _stuck(now: os.stat_result) -> str:
     if kind == "dir" and os.geteuid() != 0 and now.st_mode & 0o700 != 0o700:
         return "its folder can't be looked through"
     return ""
-
-
-def _above(path: str) -> Iterator[str]:
-    """The folders that a path lies in."""
-    while path := path.rpartition("/")[0]:
-        yield path

@@ -1,0 +1,73 @@
+"""What is known of one layer of a process, as it is kept: which call made it, where it stands."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from oros.abi.message import Json
+
+WAITS = "not committed yet"
+
+State = Literal["live", "undone"]
+
+
+@dataclass(slots=True)
+class Change:
+    """One layer. `pending`: paths that are not in the folder, and why; None is all of them.
+
+    `same`: paths that were opened to write and stayed as they were; they don't count. `left`: what
+    no layer keeps. `rooms`: the applications that brought it in, oldest first. `was`: the paths
+    that an undo took out, for the redo.
+    """
+
+    number: int
+    key: str
+    seq: int
+    at: int
+    state: State = "live"
+    pending: dict[str, str] | None = None
+    same: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    rooms: list[int] = field(default_factory=list)
+    was: list[str] = field(default_factory=list)
+
+    def shows(self, path: str) -> bool:
+        """Whether a path of it is seen by the process and not in the folder."""
+        if self.state == "undone" or path in self.same:
+            return False
+        return self.pending is None or path in self.pending
+
+    @property
+    def waits(self) -> bool:
+        """Whether something of it is not in the folder."""
+        return self.state == "live" and self.pending != {}
+
+
+@dataclass(slots=True)
+class Doing:
+    """An application under way: what the change becomes when it is finished."""
+
+    room: int
+    number: int
+    back: bool
+    done: list[str]
+    pending: dict[str, str]
+
+
+@dataclass(slots=True)
+class Record:
+    """All that is kept of a process's changes to one folder."""
+
+    next: int = 1
+    changes: list[Change] = field(default_factory=list)
+    doing: Doing | None = None
+
+    def plain(self) -> Json:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, data: Json) -> "Record":
+        """From JSON. Raises: TypeError, KeyError if it is none."""
+        changes = [Change(**c) for c in data["changes"]]
+        doing = data["doing"]
+        return cls(data["next"], changes, None if doing is None else Doing(**doing))

@@ -1,0 +1,315 @@
+"""The changes of one process to one folder: a layer for each call that changed something.
+
+Each waits until it is committed, is in the folder, or was undone. Where they stand is one record in
+the machine's settings; an application that a crash cut is finished or forgotten by `recover`.
+Not safe for use side by side: whoever calls holds the folder's lock.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from oros.abi.errors import Corrupt
+from oros.services.files.faults import explained
+from oros.services.files.labels import Settings
+from oros.services.files.resolve import Root
+from oros.services.layers.apply import Apply
+from oros.services.layers.change import WAITS, Change, Doing, Record
+from oros.services.layers.compose import Seen, compose
+from oros.services.layers.plan import Known, Plan, Stamp, plan
+from oros.services.layers.squash import squash
+from oros.services.layers.tree import Layer, remove_tree
+from oros.services.layers.union import Union
+
+DIRECT = 8
+"""Layers that are mounted one over another; more are squashed into one before."""
+
+FOR_EVER = 1 << 62
+"""A time after all others: nothing is taken for the user's own change."""
+
+Wanted = Callable[[str], str]
+"""Why a path must not come into the folder by itself; "" if it may."""
+
+
+class Stack:
+    """One process's changes to `base`, kept in the folder `home`."""
+
+    def __init__(self, home: Path, settings: Settings, name: str, base: Root) -> None:
+        """Raises: Corrupt."""
+        self._home = home / name
+        self._settings = settings
+        self._name = f"layers:{name}"
+        self._base = base
+        self._layers: dict[int, Layer] = {}
+        self._seen: dict[str, Seen] | None = None
+        self._view: Path | None = None
+        found = settings.get_setting(self._name)
+        try:
+            self._record = Record.read(json.loads(found)) if found else Record()
+        except (ValueError, KeyError, TypeError) as e:
+            raise Corrupt(f"what is kept under {self._name!r} can't be read", "restore it") from e
+
+    @property
+    def changes(self) -> list[Change]:
+        """All of them, oldest first; those that were undone last."""
+        return self._record.changes
+
+    def find(self, key: str) -> Change | None:
+        """The change that a call made."""
+        return next((c for c in self.changes if c.key == key), None)
+
+    # ---- what the process sees -----------------------------------------------------------------
+
+    def seen(self) -> Mapping[str, Seen]:
+        """By path, what the process has changed and is not in the folder."""
+        if self._seen is None:
+            waiting = [c for c in self.changes if c.waits]
+            self._seen = compose((self.layer(c.number), c.shows) for c in waiting)
+        return self._seen
+
+    def view(self) -> Root:
+        """The folder as the process sees it."""
+        seen = self.seen()
+        return Union(self._base, seen) if seen else self._base
+
+    def trees(self) -> list[str]:
+        """The layers to be mounted over the folder, topmost first."""
+        waiting = [c for c in self.changes if c.waits]
+        whole = all(c.pending is None and not c.same for c in waiting)
+        if whole and len(waiting) <= DIRECT:
+            return [str(self._place(c.number)) for c in reversed(waiting)]
+        if self._view is None:
+            place = self._home / f"view{self._record.next}"
+            remove_tree(place)
+            squash(self.seen(), place)
+            self._view = place
+        return [str(self._view)]
+
+    def layer(self, number: int) -> Layer:
+        """A layer by its number, looked at once."""
+        found = self._layers.get(number)
+        if found is None:
+            found = self._layers[number] = Layer(self._place(number))
+        return found
+
+    def _place(self, number: int) -> Path:
+        return self._home / str(number)
+
+    # ---- making --------------------------------------------------------------------------------
+
+    def add(self, key: str, seq: int, fill: Callable[[Path], list[str]]) -> Change | None:
+        """Take in what a call changed; `fill` makes the layer's tree. None: it changed nothing.
+
+        What had been undone can't be done again after it. Raises: what `fill` raises.
+        """
+        number, view = self._take(), self.view()
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = self._place(number)
+        remove_tree(place)  # a crash left it
+        left = fill(place)
+        layer = Layer(place)
+        same = [path for path in layer.entries if _unchanged(layer, path, view)]
+        if len(same) == len(layer.entries):
+            remove_tree(place)
+            return None
+        for gone in [c for c in self.changes if c.state == "undone"]:
+            self._forget(gone)
+        change = Change(number, key, seq, time.time_ns(), same=same, left=left)
+        self.changes.append(change)
+        self._layers[number] = layer
+        self._save()
+        return change
+
+    # ---- into the folder and out of it ---------------------------------------------------------
+
+    def commit(self, since: int, held: Wanted, *, force: bool = False) -> dict[str, str]:
+        """Bring all that waits into the folder, in order; what could not come, and why.
+
+        Args:
+            since: nanoseconds since 1970; what changed from then on, but not by us, is the user's.
+            held: why a path must wait for the user's own word.
+            force: take the place of what the user changed too; an undo brings it back.
+        """
+        for change in [c for c in self.changes if c.waits]:
+            self._bring_in(change, since, held, force=force)
+        return {p: w for c in self.changes if c.waits for p, w in (c.pending or {}).items()}
+
+    def _bring_in(self, change: Change, since: int, held: Wanted, *, force: bool) -> None:
+        layer = self.layer(change.number)
+        before = compose(
+            (self.layer(c.number), c.shows)
+            for c in self.changes
+            if c.waits and c.number < change.number
+        )
+        asked = {p: _blocked(p, before) or held(p) for p in layer.entries if change.shows(p)}
+        known, since = ({}, FOR_EVER) if force else (self._known(), since)
+        made = plan(self._base, layer, known, since, lambda p: asked.get(p) == "")
+        done = [p for p in made.done if p in asked]
+        pending = {
+            p: why or made.conflicts.get(p, WAITS) for p, why in asked.items() if p not in done
+        }
+        if done:
+            self._apply(change, layer, made, done, pending, back=False)
+        else:
+            change.pending = pending
+            self._save()
+
+    def undo(self, change: Change) -> dict[str, str]:
+        """Take a change out of the folder and out of sight; what the user changed since stays."""
+        conflicts: dict[str, str] = {}
+        layer = self.layer(change.number)
+        change.was = [p for p in layer.entries if p not in change.same and not change.shows(p)]
+        for room in reversed(change.rooms):
+            inverse = Layer(Apply(self._base, self._room(room)).inverse)
+            made = plan(self._base, inverse, self._known(), change.at, lambda _: True)
+            conflicts |= made.conflicts
+            self._apply(change, inverse, made, [], change.pending or {}, back=True)
+        change.was = [p for p in change.was if p not in conflicts]
+        change.state = "undone"
+        self._save()
+        return conflicts
+
+    def redo(self, change: Change, since: int) -> dict[str, str]:
+        """Bring an undone change back to where it was; what the user changed since stays."""
+        change.state, was, change.was = "live", set(change.was), []
+        if not was:
+            self._save()
+            return {}
+        waited = change.pending or {}
+        change.pending = dict.fromkeys([*waited, *was], WAITS)
+        self._bring_in(
+            change, since, lambda p: "" if p in was else waited.get(p, WAITS), force=False
+        )
+        return {p: w for p, w in (change.pending or {}).items() if p in was}
+
+    def discard(self) -> list[str]:
+        """Drop all that is not in the folder; the paths."""
+        dropped = sorted(self.seen())
+        for change in [c for c in self.changes if c.waits]:
+            if change.rooms:
+                change.pending = {}
+            else:
+                self._forget(change)
+        self._save()
+        return dropped
+
+    def recover(self) -> None:
+        """Finish or forget what a crash cut. Raises: OSError."""
+        doing = self._record.doing
+        if doing is None:
+            return
+        act = Apply(self._base, self._room(doing.room))
+        change = next(c for c in self.changes if c.number == doing.number)
+        if act.decided:
+            self._finish(act, change, doing)
+        else:
+            act.forget()
+            self._record.doing = None
+            self._save()
+
+    def _apply(
+        self,
+        change: Change,
+        layer: Layer,
+        made: Plan,
+        done: list[str],
+        pending: dict[str, str],
+        *,
+        back: bool,
+    ) -> None:
+        doing = Doing(self._take(), change.number, back, done, pending)
+        self._record.doing = doing
+        self._save()
+        act = Apply(self._base, self._room(doing.room))
+        try:
+            with explained(str(self._base.path)):
+                act.prepare(layer, made)
+        except BaseException:
+            self._record.doing = None
+            self._save()
+            raise
+        self._finish(act, change, doing)
+
+    def _finish(self, act: Apply, change: Change, doing: Doing) -> None:
+        with explained(str(self._base.path)):
+            left = act.finish()
+        self._remember(left)
+        if doing.back:
+            change.rooms.pop()
+        else:
+            change.rooms.append(doing.room)
+            change.pending = doing.pending
+        self._record.doing = None
+        self._save()
+        if doing.back:
+            remove_tree(self._room(doing.room))
+
+    # ---- what is kept --------------------------------------------------------------------------
+
+    def _known(self) -> Known:
+        """How we left each path of the folder."""
+        try:
+            data = json.loads((self._home / "known.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {p: None if s is None else Stamp(*s) for p, s in data.items()}
+
+    def _remember(self, left: Known) -> None:
+        both = {**self._known(), **left}
+        part = self._home / "known.part"
+        plain = {p: None if s is None else list(s) for p, s in both.items()}
+        part.write_text(json.dumps(plain))
+        part.rename(self._home / "known.json")
+
+    def _room(self, number: int) -> Path:
+        return self._home / f"room{number}"
+
+    def _take(self) -> int:
+        """A number that nothing here has."""
+        self._record.next += 1
+        return self._record.next
+
+    def _forget(self, change: Change) -> None:
+        self.changes.remove(change)
+        self._layers.pop(change.number, None)
+        remove_tree(self._place(change.number))
+        for room in change.rooms:
+            remove_tree(self._room(room))
+
+    def _save(self) -> None:
+        self._seen = None
+        if self._view is not None:
+            remove_tree(self._view)
+            self._view = None
+        self._settings.put_setting(self._name, json.dumps(self._record.plain()))
+
+
+def _blocked(path: str, before: Mapping[str, Seen]) -> str:
+    """A change of what an earlier change waits with must wait too."""
+    above = path
+    while above:
+        seen = before.get(above)
+        if seen is not None and (above == path or seen.entry.what != "dir"):
+            both = above == path and seen.entry.what == "dir" and not seen.entry.opaque
+            return "" if both else "an earlier change of it waits"
+        above = above.rpartition("/")[0]
+    return ""
+
+
+def _unchanged(layer: Layer, path: str, view: Root) -> bool:
+    """Whether an entry says nothing new: it was opened to write, or is only on the way."""
+    entry = layer.entries[path]
+    if entry.what == "gone" or entry.opaque:
+        return False
+    try:
+        old, new = view.lstat(path), layer.root.lstat(path)
+    except OSError:
+        return False
+    if (old.st_mode, old.st_mtime_ns) != (new.st_mode, new.st_mtime_ns):
+        return False
+    if entry.what == "link":
+        with view.parent(path) as (a, name), layer.root.parent(path) as (b, _):
+            return os.readlink(name, dir_fd=a) == os.readlink(name, dir_fd=b)
+    return entry.what == "dir" or old.st_size == new.st_size
