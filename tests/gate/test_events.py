@@ -1,6 +1,7 @@
 """Facts as server-sent events: resuming, slow readers, heartbeats."""
 
 import socket
+import time
 
 import pytest
 
@@ -94,6 +95,10 @@ def test_a_reader_that_reads_nothing_is_cut_off(machine, tmp_path, monkeypatch) 
         until(link, b"id: 1\n")
         for _ in range(40):
             machine.soon(machine.say, 5, "x" * 100_000)
+        for _ in range(500):  # it reads nothing until it was cut off
+            if not machine.hub._watchers:
+                break
+            time.sleep(0.01)
         with pytest.raises(AssertionError):
             until(link, b"never")
     assert not machine.hub._watchers
