@@ -3,14 +3,15 @@
 import random
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.services.layers.trees import change, copied, layered, look, photo, sight
 
 from oros.services.files.resolve import Root
 from oros.services.layers.apply import Apply
 from oros.services.layers.stack import FOR_EVER, Stack
-from tests.services.layers.trees import change, copied, layered, look, photo, sight
 
 FREE = lambda _: ""  # noqa: E731 - nothing is held back
 
@@ -138,10 +139,8 @@ def test_a_crash_at_any_point_leaves_it_done_or_not_begun(tmp_path, seed, monkey
     monkeypatch.setattr(Apply, "forget", lambda _: None)  # a dead machine tidies nothing
     for name in ("_copy", "_do", "_set", "_sweep", "_stamp"):
         fragile(name)
-    try:
+    with suppress(Died):
         bench.stack.commit(FOR_EVER, FREE)
-    except Died:
-        pass
     monkeypatch.undo()
     bench.settings.dead = False
     bench.open()

@@ -73,10 +73,10 @@ def copied(root: Root, place: Path) -> Path:
     return place
 
 
-def change(top: Path, chance: random.Random, acts: int) -> None:
+def change(top: Path, chance: random.Random, acts: int) -> None:  # noqa: C901 - a list of acts
     """Do to a tree what programs do."""
     for _ in range(acts):
-        places = [p for p in top.rglob("*")]
+        places = sorted(top.rglob("*"))
         folders = [top, *[p for p in places if p.is_dir() and not p.is_symlink()]]
         files = [p for p in places if p.is_file() and not p.is_symlink()]
         new = chance.choice(folders) / chance.choice(NAMES)
@@ -126,7 +126,7 @@ def _layer(before: Path, after: Path, place: Path, fd: int) -> None:
             same = was is not None and was.is_dir() and not was.is_symlink()
             if same and photo(was) == photo(path):
                 continue
-            os.mkdir(place / name)
+            (place / name).mkdir()
             inner = os.open(place / name, os.O_RDONLY)
             if was is not None and not same:
                 make_opaque(inner)
