@@ -7,6 +7,7 @@ stands in a system or user message:
     [[mock text=HELLO_YOU]]                                       says it ("_" are spaces)
     [[mock empty=1]]                                              says nothing at all
     [[mock code=BASE64]]                                          says a fenced Python block
+    [[mock calls=BASE64]]                                         makes these calls: [[NAME, ARGS]]
     [[mock fault=KIND after=N]]                                   a fault when N calls were made
 
 Faults: 401 404 429 500 hang stall flood html rubbish shape half noend error200 longline drop
@@ -102,6 +103,13 @@ class MockServer:
             if self.faulted[key] <= int(script.get("times", 1 << 30)):
                 return script["fault"], [], None
         count = int(script.get("tokens", 16))
+        if "calls" in script:
+            wanted = json.loads(base64.b64decode(script["calls"]))
+            if done < len(wanted):
+                name, args = wanted[done]
+                call = {"name": name, "arguments": json.dumps(args), "id": f"call_{len(messages)}"}
+                return "", [], call
+            return "", self.words(script, messages, count), None
         if done < int(script.get("turns", 0)):
             args = script.get("args") or json.dumps({"x": done})
             call = {"name": script["tool"], "arguments": args}

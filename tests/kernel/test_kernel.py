@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.kernel.process import Process, State
 from oros.sdk.testing.scripted import Answer, ScriptedModel
+from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.replay import replay
 from oros.services.shapes import SHAPES
@@ -48,7 +50,7 @@ class Bench:
             SHAPES,
         )
         kernel = Kernel(world)
-        self.proc = ProcServer(kernel.m)
+        self.proc = ProcServer(kernel.m, Workspaces(store, Path("/nowhere")))
         kernel.boot(SHELL)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(kernel.run())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from oros.abi.manifest import Program
 from oros.abi.message import Ask
@@ -13,6 +14,7 @@ from oros.kernel.machine import World
 from oros.sdk.testing.clock import SeededRandom, VirtualClock, run
 from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.sdk.testing.scripted import Answer, ScriptedModel
+from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.shapes import SHAPES
 
@@ -58,7 +60,7 @@ class Setup:
         )  # fmt: skip
         kernel = Kernel(world)
         kernel.store = store
-        servers["proc:"] = ProcServer(kernel.m)
+        servers["proc:"] = ProcServer(kernel.m, Workspaces(store, Path("/nowhere")))
         kernel.boot(SHELL)
         server = asyncio.ensure_future(kernel.run())
         await asyncio.sleep(0)

@@ -220,12 +220,17 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a call, as a device sees it. `key` is the idempotency key of this call."""
+    """Who makes a call, as a device sees it. `key` is the idempotency key of this call.
+
+    `since`: when the caller last heard of its user (seconds since 1970): what the user does from
+    then on it can't know of.
+    """
 
     pid: Pid
     key: str
     label: Label
     limits: Limits = field(default_factory=Limits)
+    since: float = 0.0
 
 
 class FileServer(Protocol):
@@ -268,6 +273,23 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """A folder that a job sees copy-on-write: what it changes goes to an upper folder in memory.
+
+    `path` is where it is seen inside, `base` the host's folder under it, which is never written;
+    `lowers` are trees in overlay format over the base, the topmost first. `size` in bytes and
+    `inodes` bound what may be changed: past them the job gets ENOSPC. The bytes count as the job's
+    memory too. While the job runs, nothing may write to the base or the lowers.
+    """
+
+    path: str
+    base: str
+    lowers: tuple[str, ...] = ()
+    size: int = 256 << 20
+    inodes: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A program to run, and its bounds (seconds, bytes, counts)."""
 
@@ -284,13 +306,17 @@ class Job:
     tmp_size: int = 256 << 20
     output: int = 1 << 20
     flood: int = 64 << 20
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
     """How it ended. `out`, `err` hold at most `Job.output` bytes each: head and tail.
 
-    `cut_out`, `cut_err` count the bytes that were left away. `ended` says by what.
+    `cut_out`, `cut_err` count the bytes that were left away. `ended` says by what. `upper` is an
+    open descriptor of the overlay's upper folder, None without an overlay: it holds what was
+    changed, in overlay format, however the job ended. It is the caller's, who closes it; with it
+    the memory goes. A run that raises leaves none open.
     """
 
     exit: int | None
@@ -301,6 +327,7 @@ class JobResult:
     cut_err: int = 0
     seconds: float = 0.0
     ended: Literal["self", "time", "flood", "cancel"] = "self"
+    upper: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ class Spawn(Call):
     """Start a process that works on a goal. Returns `{"pid"}`.
 
     `program` "" means the default for the model. `nice` 0 is foreground, 1 background; a child is
-    never above its parent. `limits` open an account of its own inside the parent's.
+    never above its parent. `limits` open an account of its own inside the parent's. With `review`
+    nothing that it changes comes into the folder before the person has seen it.
     """
 
     goal: str
@@ -48,6 +49,7 @@ class Spawn(Call):
     nice: Literal[0, 1] | None = None
     limits: Limits = NO_LIMITS
     folder: str = ""
+    review: bool = False
     name: ClassVar[str] = "spawn"
 
 
@@ -232,7 +234,7 @@ class Run(Call):
     stdin: str = ""
     timeout: float = 30.0
     name: ClassVar[str] = "run"
-    effect: ClassVar[Effect] = "once"
+    effect: ClassVar[Effect] = "reversible"
 
 
 @dataclass(frozen=True, slots=True)

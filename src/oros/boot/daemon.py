@@ -60,7 +60,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     try:
         if parts.store is not None:
             store = parts.store(store)
-        devices = Devices(store)
+        devices = Devices(store, home / "layers")
         world = World(
             store,
             clock,

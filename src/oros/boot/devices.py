@@ -11,7 +11,7 @@ from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.kernel.machine import Machine
 from oros.kernel.namespace import HOME
 from oros.services.console import Query
-from oros.services.files.folder import Folder
+from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.run.device import RunDevice
 
@@ -19,10 +19,11 @@ from oros.services.run.device import RunDevice
 class Devices:
     """Makes a file server for each mount source, and a runner for each folder, when first used."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, layers: Path) -> None:
+        """`layers`: where what processes change in folders is kept."""
         self._store = store
         self._sandbox = BwrapSandbox()
-        self._folders: dict[str, Folder] = {}
+        self._spaces = Workspaces(store, layers)
         self._runners: dict[MountPoint, Device] = {}
         self.machine: Machine | None = None
 
@@ -30,12 +31,11 @@ class Devices:
         """The file server of a mount source. Raises: NoDevice, NotFound."""
         scheme, _, rest = source.partition(":")
         if scheme == "proc" and self.machine is not None:
-            return ProcServer(self.machine)
+            return ProcServer(self.machine, self._spaces)
         if scheme == "work":
-            found = self._folders.get(rest)
-            if found is None:
-                found = self._folders[rest] = Folder(Path(rest), self._store)
-            return found
+            return self._spaces.space(Path(rest))
+        if scheme == "review":
+            return self._spaces.reviewed(Path(rest))
         raise NoDevice(f"nothing serves {source!r}")
 
     def runner(self, mounts: tuple[MountPoint, ...]) -> Device:
@@ -44,9 +44,15 @@ class Devices:
             if point.path == HOME:
                 found = self._runners.get(point)
                 if found is None:
-                    root = Path(point.source.removeprefix("work:"))
-                    python = self._sandbox.python
-                    found = RunDevice(self._sandbox, root, self._store, python, point.right)
+                    scheme, _, root = point.source.partition(":")
+                    found = RunDevice(
+                        self._sandbox,
+                        self._spaces.space(Path(root)),
+                        self._store,
+                        self._sandbox.python,
+                        point.right,
+                        review=scheme == "review",
+                    )
                     self._runners[point] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")

@@ -83,7 +83,8 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     own = (pid,) if call.limits != NO_LIMITS else ()
     mounts = caller.mounts
     if call.folder:
-        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *system_mounts())
+        scheme = "review" if call.review else "work"
+        mounts = (MountPoint(namespace.HOME, f"{scheme}:{call.folder}", "rw"), *system_mounts())
     event = Spawned(
         caller.pid,
         program,

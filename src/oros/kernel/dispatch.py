@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from oros.abi import intern, wire
 from oros.abi.errors import (
-    AccessDenied,
     DeviceFailed,
     Interrupted,
     Invalid,
@@ -102,8 +101,6 @@ def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]
     refusal = monitor.check(caller, call, point.right if point else "", m.table)
     if refusal is not None:
         raise refusal
-    if caller.pid == PERSON and call.name in monitor.WRITES and point and point.right != "rw":
-        raise AccessDenied(f"{call.name}: {point.path} can't be written")
     effect = m.tool(call.tool).spec.effect if isinstance(call, CallTool) else call.effect
     return Entry(call, wire.call_args(call), effect, mounts, point, rest)
 
@@ -185,7 +182,7 @@ def returned(
 async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -> Outcome:
     """Perform on the device, in bounded time; whatever goes wrong is data."""
     label = USER if caller.pid == PERSON else caller.label
-    who = Caller(caller.pid, entered.key, label, m.accounts.room(caller))
+    who = Caller(caller.pid, entered.key, label, m.accounts.room(caller), caller.heard)
     patience = 60.0 if caller.pid == PERSON else 120.0
     seconds = entry.call.timeout + GRACE if isinstance(entry.call, Run) else patience
     scope = Scope(seconds)
@@ -298,10 +295,9 @@ async def reconcile(
     m: Machine, caller: Process, entered: CallEntered, entry: Entry, times: int
 ) -> bool:
     """A `once` call in doubt: the device is asked, else the person, once."""
-    who = Caller(caller.pid, entered.key, caller.label)
     try:
-        device = device_of(m, entry)
-        found = await device.reconcile(who, entry.args)
+        who = Caller(caller.pid, entered.key, caller.label)
+        found = await device_of(m, entry).reconcile(who, entry.args)
     except OrosError:
         found = None
     if found is None:

@@ -77,6 +77,7 @@ class Process:
     mounts: tuple[MountPoint, ...] = ()
     calls: tuple[str, ...] = ()
     started: float = 0.0
+    heard: float = 0.0
     root: Pid = PERSON
     accounts: tuple[Pid, ...] = ()
     # where its journal ends
@@ -129,18 +130,19 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
             process.root, process.accounts = event.root, event.accounts
             process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
-            process.started = time
+            process.started = process.heard = time
             move(process, State.READY)
         case Forked():
             copied(process, event, time)
-        case Received() if process.on == "message":
-            move(process, State.READY)
+        case Received():
+            process.heard = time
+            if process.on == "message":
+                move(process, State.READY)
         case ModelCalled():
             process.reserved = event.reserve
             move(process, State.WAITING, "model")
         case ModelReplied():
-            process.reserved = NO_USAGE
-            process.usage += event.usage
+            process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.RUNNING)
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
@@ -161,8 +163,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.mounts = (*(p for p in process.mounts if p.path != point.path), point)
         case Exited():
             process.status, process.why, process.answer = event.status, event.why, event.answer
-            process.reserved = NO_USAGE
-            process.usage += event.usage
+            process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.ZOMBIE)
         case Reaped():
             move(process, State.REAPED)

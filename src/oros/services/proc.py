@@ -5,6 +5,7 @@
     /proc/PID/context           what stands in its window
     /proc/PID/pages/N           one page, whole, also when it left the window
     /proc/PID/calls/cN          one call: intent, verdict, outcome
+    /proc/PID/diff, layers      what it changed in folders (see layers/workspaces.py)
 
 A process sees itself and what is below it; the person and pid 1 see all.
 """
@@ -22,6 +23,7 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
+from oros.services.layers.workspaces import Request, Workspaces
 
 
 def row(m: Machine, process: Process) -> dict[str, Json]:
@@ -55,8 +57,9 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
 class ProcServer:
     """The FileServer of `/proc`."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, spaces: Workspaces) -> None:
         self._m = machine
+        self._spaces = spaces
 
     def _visible(self, who: Caller, process: Process) -> bool:
         return who.pid <= INIT or self._m.table.is_below(process, who.pid)
@@ -75,7 +78,7 @@ class ProcServer:
         m = self._m
         if path:
             self._find(who, path)
-            names = ("status", "context", "pages", "calls")
+            names = ("status", "context", "pages", "calls", "diff", "layers")
             files: list[Json] = [{"path": f"{path}/{n}", "kind": "file"} for n in names]
             return Outcome(value={"entries": files, "more": False}, label=SYSTEM)
         rows = [p for p in m.table if p.pid and self._visible(who, p)]
@@ -98,8 +101,13 @@ class ProcServer:
                 text = self._page(process, int(number))
             case ["calls", call]:
                 text = json.dumps(explain(self._m, process, call), indent=1, ensure_ascii=False)
+            case ["diff"]:
+                text = await self._spaces.diff(process.pid)
+            case ["layers"]:
+                text = json.dumps(await self._spaces.layers(process.pid), indent=1)
             case _:
-                raise NotFound(f"/proc/{path}: no such file", "status context pages/N calls/cN")
+                names = "status context pages/N calls/cN diff layers"
+                raise NotFound(f"/proc/{path}: no such file", names)
         cut = text[offset : offset + limit]
         after = offset + limit if offset + limit < len(text) else None
         value = {"path": path, "size": len(text), "offset": offset, "next": after}
@@ -120,9 +128,13 @@ class ProcServer:
         process, _ = self._find(who, path)
         return Outcome(value=row(self._m, process), label=SYSTEM)
 
-    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:  # noqa: ARG002
-        """Not by files: processes are changed by calls."""
-        raise Unsupported("/proc can't be written", "use kill, nice or send")
+    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:
+        """Only `PID/layers`: commit, discard, undo, redo. Else processes are changed by calls."""
+        process, rest = self._find(who, path)
+        if rest != ["layers"]:
+            raise Unsupported(f"/proc/{path} can't be written", "use kill, nice or send")
+        value = await self._spaces.act(who, process.pid, Request.read(data))
+        return Outcome(value=value, label=SYSTEM)
 
     async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002
         """Processes whose goal contains the query."""

@@ -3,28 +3,37 @@
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
+from tests.services.layers.trees import copied, layered
 
 from oros.abi.labels import USER
 from oros.abi.ports import Caller, Job, JobResult, Report
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
+from oros.services.files.resolve import Root
+from oros.services.layers.workspaces import Workspaces
 from oros.services.run.device import RunDevice
 
 
 class PlainSandbox:
-    """A plain child process in the bound folder; for tests only."""
+    """A plain child process in a copy of the folder; for tests only."""
 
     async def probe(self) -> Report:
         return Report("plain", "0", works=True)
 
     async def run(self, job: Job) -> JobResult:
         began, ended = time.perf_counter(), "self"
+        place = Path(tempfile.mkdtemp())
+        before = copied(Root(Path(job.overlay.base)), place / "before")
+        after = shutil.copytree(before, place / "after", symlinks=True)
         child = await asyncio.create_subprocess_exec(
-            *job.argv, cwd=job.binds[0].host, env={**os.environ, **job.env},
+            *job.argv, cwd=after, env={**os.environ, **job.env},
             stdin=-1, stdout=-1, stderr=-1, start_new_session=True,
         )  # fmt: skip
         talk = asyncio.ensure_future(child.communicate(job.stdin))
@@ -35,9 +44,11 @@ class PlainSandbox:
         out, err = await talk
         code = child.returncode
         seconds = time.perf_counter() - began
+        layered(before, after, place / "upper")
+        upper = os.open(place / "upper", os.O_RDONLY)
         if code < 0:
-            return JobResult(None, -code, out, err, seconds=seconds, ended=ended)
-        return JobResult(code, None, out, err, seconds=seconds, ended=ended)
+            return JobResult(None, -code, out, err, seconds=seconds, ended=ended, upper=upper)
+        return JobResult(code, None, out, err, seconds=seconds, ended=ended, upper=upper)
 
 
 class Shelf(dict):
@@ -57,6 +68,9 @@ class Shelf(dict):
         self.blobs[key] = data
         return key
 
+    def get_blob(self, key):
+        return self.blobs[key]
+
 
 @pytest.fixture
 def shelf() -> Shelf:
@@ -71,8 +85,13 @@ def work(tmp_path):
 
 
 @pytest.fixture
-def plain(work, shelf) -> RunDevice:
-    return RunDevice(PlainSandbox(), work, shelf, lambda: (sys.executable,))
+def space(work, shelf, tmp_path):
+    return Workspaces(shelf, tmp_path / "layers").space(work)
+
+
+@pytest.fixture
+def plain(space, shelf) -> RunDevice:
+    return RunDevice(PlainSandbox(), space, shelf, lambda: (sys.executable,))
 
 
 @pytest.fixture(scope="session")
@@ -84,13 +103,13 @@ def bwrap() -> BwrapSandbox:
 
 
 @pytest.fixture(params=["plain", "bwrap"])
-def device(request, work, shelf, tmp_path) -> RunDevice:
+def device(request, space, shelf, tmp_path) -> RunDevice:
     if request.param == "plain":
         return request.getfixturevalue("plain")
     sandbox = request.getfixturevalue("bwrap")
     for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         place.chmod(0o755)  # a root daemon's programs have another uid
-    return RunDevice(sandbox, work, shelf, sandbox.python)
+    return RunDevice(sandbox, space, shelf, sandbox.python)
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pytest
 
 from oros.abi.errors import Invalid, NotFound
 from oros.abi.labels import USER, Integrity, Label
-from oros.abi.ports import Caller, JobResult, Report
+from oros.abi.ports import Caller, Report
 from oros.abi.wire import encode
 from oros.services.files.folder import Folder
-from oros.services.run import changes
+from oros.services.layers.stack import Stack
+from oros.services.layers.workspaces import Workspaces
 from oros.services.run.device import RunDevice
 
 OWNER = frozenset({"owner"})
@@ -30,7 +31,8 @@ def test_a_program_its_words_and_its_changes(device, user, work) -> None:
     value = dict(got.value)
     assert value.pop("seconds") > 0
     assert value == {"exit": 0, "signal": None, "out": "héllo\n", "err": "", "ended": "self",
-                     "changed": [{"path": "/work/o", "change": "added", "size": 2}]}  # fmt: skip
+                     "changed": [{"path": "/work/o", "change": "added", "size": 2}],
+                     "layer": 2}  # fmt: skip
     assert (work / "o").read_text() == "42"
     assert got.label.integrity is Integrity.THIRD
     assert "user" in got.label.origins
@@ -110,10 +112,10 @@ def test_long_output_is_cut_in_the_middle_and_kept(device, user, shelf) -> None:
     assert shelf.blobs[part.blob] == "".join(f"{i}\n" for i in range(20000)).encode()
 
 
-def test_a_read_only_folder(work, shelf, user, bwrap, tmp_path) -> None:
+def test_a_read_only_folder(work, space, shelf, user, bwrap, tmp_path) -> None:
     for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         place.chmod(0o755)
-    device = RunDevice(bwrap, work, shelf, bwrap.python, "r")
+    device = RunDevice(bwrap, space, shelf, bwrap.python, "r")
     got = run(device, user, python="open('x', 'w')").value
     assert got["exit"] == 1
     assert "Read-only" in got["error"]
@@ -138,46 +140,43 @@ def test_a_vanished_folder(plain, user, work) -> None:
         run(plain, user, python="1")
 
 
-class Crash:
-    """A sandbox that dies with the machine, before or after the program did its work."""
-
-    def __init__(self, act) -> None:
-        self.act = act
-
-    async def probe(self):
-        return Report("crash", "0", works=True)
-
-    async def run(self, job):
-        self.act()
-        raise KeyboardInterrupt
+class Dies(Exception):
+    """The machine, at a certain moment."""
 
 
-def test_after_a_crash(work, shelf, user) -> None:
-    (work / "f").write_text("x")
-    fresh = RunDevice(Crash(lambda: None), work, shelf)
-    assert asyncio.run(fresh.reconcile(user, {})).error.code == "EAGAIN"  # never begun
-    with pytest.raises(KeyboardInterrupt):
-        run(fresh, user, python="1")
-    again = RunDevice(Crash(lambda: None), work, shelf)
-    found = asyncio.run(again.reconcile(user, {}))
+def test_after_a_crash_before_the_layer_was_made_it_can_be_done_again(space, shelf, user) -> None:
+    class Crash:
+        async def probe(self):
+            return Report("crash", "0", works=True)
+
+        async def run(self, job):
+            raise Dies
+
+    device = RunDevice(Crash(), space, shelf)
+    with pytest.raises(Dies):
+        run(device, user, python="1")
+    found = asyncio.run(device.reconcile(user, {}))
     assert (found.error.code, found.error.retryable) == ("EAGAIN", True)
-    (work / "f").write_text("y")
-    assert asyncio.run(again.reconcile(user, {})) is None
-    other = Caller(7, "k2", USER)
-    with pytest.raises(KeyboardInterrupt):
-        run(RunDevice(Crash((work / "new").touch), work, shelf), other, python="1")
-    assert asyncio.run(again.reconcile(other, {})) is None
 
 
-def test_a_folder_too_big_to_watch(plain, user, work, shelf, monkeypatch) -> None:
-    for i in range(4):
-        (work / str(i)).touch()
-    monkeypatch.setattr(changes.manifest, "__defaults__", (3,))
-    monkeypatch.setattr("oros.services.run.device.MAX_ENTRIES", 3)
-    got = run(plain, user, python="print(1)").value
-    assert got["changed"] is None
-    assert "3 entries" in got["note"]
-    assert asyncio.run(plain.reconcile(user, {})) is None
+def test_after_a_crash_with_the_layer_made_its_outcome_is_kept(
+    plain, work, shelf, user, tmp_path, monkeypatch
+) -> None:
+    def dies(*_, **__):
+        raise Dies
+
+    monkeypatch.setattr(Stack, "commit", dies)
+    with pytest.raises(Dies):
+        run(plain, user, python="open('f','a').write('x'); print('hello')")
+    assert not (work / "f").exists()
+    monkeypatch.undo()
+    fresh = Workspaces(shelf, tmp_path / "layers").space(work)
+    again = RunDevice(plain._sandbox, fresh, shelf)
+    got = run(again, user, python="open('f','a').write('x'); print('hello')").value
+    assert (got["out"], got["layer"]) == ("hello\n", 2)
+    assert (work / "f").read_text() == "x"
+    run(again, user, python="open('f','a').write('x'); print('hello')")
+    assert (work / "f").read_text() == "x"
 
 
 def test_many_changes_are_counted(plain, user) -> None:
@@ -192,39 +191,9 @@ def test_what_a_program_wrote_is_as_private_as_what_it_may_have_read(plain, work
     anyone = Caller(8, "k", USER)
     asyncio.run(folder.write(secret, "mail.txt", b"secret"))
     run(plain, anyone, python="import os\nos.mkdir('d')\nos.rename('mail.txt', 'd/moved.txt')")
+    again = Caller(8, "k2", USER)
     got = run(
-        plain, anyone, python="import os\nos.rename('d', 'e')\nprint(open('e/moved.txt').read())"
+        plain, again, python="import os\nos.rename('d', 'e')\nprint(open('e/moved.txt').read())"
     )
     assert got.label.readers == OWNER
     assert asyncio.run(folder.read(anyone, "e/moved.txt", 0, 99)).label.readers == OWNER
-
-
-def test_even_when_it_is_cancelled(plain, work, shelf) -> None:
-    secret = Caller(7, "k", Label(Integrity.USER, OWNER, frozenset()))
-
-    class Slow:
-        async def probe(self):
-            return Report("slow", "0", works=True)
-
-        async def run(self, job) -> JobResult:
-            (work / "f").write_text("secret")
-            await asyncio.sleep(60)
-
-    async def main() -> None:
-        async with asyncio.timeout(0.1):
-            await RunDevice(Slow(), work, shelf).perform(secret, {"argv": ["x"]})
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(main())
-    label = asyncio.run(Folder(work, shelf).read(Caller(8, "k", USER), "f", 0, 9)).label
-    assert label.readers == OWNER
-
-
-def test_the_manifest_of_ten_thousand_files(work) -> None:
-    for i in range(100):
-        (work / f"{i:03}").mkdir()
-        for j in range(100):
-            (work / f"{i:03}" / f"{j:03}").touch()
-    found = changes.manifest(changes.Root(work))
-    assert len(found) == 10_100
-    assert changes.digest(found) == changes.digest(changes.manifest(changes.Root(work)))

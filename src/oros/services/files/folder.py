@@ -20,7 +20,7 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.services.files.entry import Entry, kind_of
 from oros.services.files.faults import explained
-from oros.services.files.labels import Labels, Settings
+from oros.services.files.labels import Known, Labels, Settings
 from oros.services.files.look import look
 from oros.services.files.names import show, spell
 from oros.services.files.replace import protect, replace
@@ -45,7 +45,14 @@ class Folder:
     def __init__(self, root: Path, settings: Settings) -> None:
         """Raises: NotFound, AccessDenied for the folder."""
         self._root = Root(root)
-        self._labels = Labels(settings, self._root.path)
+        self._labels: Known = Labels(settings, self._root.path)
+
+    @classmethod
+    def on(cls, root: Root, labels: Known) -> "Folder":
+        """The same over a root that is there already, only to be read."""
+        found = cls.__new__(cls)
+        found._root, found._labels = root, labels  # noqa: SLF001 - another way to make one
+        return found
 
     async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
         """A page of a text file; of a binary one `{"kind", "size"}`.
@@ -54,7 +61,7 @@ class Folder:
         """
         if offset < 0 or limit <= 0:
             raise Invalid("offset must be 0 or more, limit at least 1")
-        path = self._spelled(path)
+        path = self.spelled(path)
 
         def work() -> tuple[str, os.stat_result, dict[str, Any], str]:
             at = self._root.reach(path)
@@ -68,12 +75,21 @@ class Folder:
         label = who.label | self._labels.of(at, status)
         return Outcome({"path": show(path), **value}, parts, label=label)
 
+    def spelled(self, path: str) -> str:
+        """The path as it is on disk: as given, else as a listing escapes it."""
+        path = clean(path)
+        if "\\" in path and not self._root.exists(path):
+            other = clean(spell(path))
+            if self._root.exists(other):
+                return other
+        return path
+
     async def write(self, who: Caller, path: str, data: bytes) -> Outcome:
         """Make or replace a file; missing folders are made. It takes the caller's label.
 
         Raises: AccessDenied, Invalid, NoSpace, NotFound (the folder itself is gone).
         """
-        path = self._spelled(path)
+        path = self.spelled(path)
         if not path:
             raise Invalid("a folder can't be written", "name a file in it")
         self._labels.expect(path, who.label)
@@ -89,7 +105,7 @@ class Folder:
         """
         if depth < 1 or limit < 1 or head < 0:
             raise Invalid("depth and limit must be at least 1, head 0 or more")
-        path = self._spelled(path)
+        path = self.spelled(path)
         with explained(path):
             at = self._root.reach(path)
             entries = await _threaded(lambda: self._entries(at, depth, head, limit))
@@ -100,7 +116,7 @@ class Folder:
         """Lines that hold `query`. `more` also when the work's bounds were reached."""
         if not query.strip() or limit < 1:
             raise Invalid("the query is empty, or the limit below 1")
-        path = self._spelled(path)
+        path = self.spelled(path)
         hunt = Hunt(query, limit)
 
         def work() -> str:
@@ -123,7 +139,7 @@ class Folder:
 
         A link is not followed: `to` says where it points.
         """
-        path = self._spelled(path)
+        path = self.spelled(path)
         with explained(path):
             at = self._reach_parent(path)
             status = self._root.lstat(at)
@@ -134,7 +150,7 @@ class Folder:
 
     async def remove(self, who: Caller, path: str) -> Outcome:
         """Remove a file, a link (not what it points to) or an empty folder."""
-        path = self._spelled(path)
+        path = self.spelled(path)
         if not path:
             raise AccessDenied("a mounted folder can't be removed", "remove what is in it")
         with explained(path), self._root.parent(path) as (folder, name):
@@ -147,15 +163,6 @@ class Folder:
                 os.unlink(name, dir_fd=folder)
         self._labels.drop(path)
         return Outcome({"path": show(path)}, label=who.label)
-
-    def _spelled(self, path: str) -> str:
-        """The path as it is on disk: as given, else as a listing escapes it."""
-        path = clean(path)
-        if "\\" in path and not self._root.exists(path):
-            other = clean(spell(path))
-            if self._root.exists(other):
-                return other
-        return path
 
     def _reach_parent(self, path: str) -> str:
         above, _, name = path.rpartition("/")

@@ -29,20 +29,41 @@ class Settings(Protocol):
         """Set it; committed when this returns."""
 
 
+class Known(Protocol):
+    """Labels that can be looked at, and set where the files can be written."""
+
+    def of(self, path: str, status: os.stat_result) -> Label:
+        """The label of a file with this status."""
+
+    def within(self, path: str = "") -> Label:
+        """The label of what may hold anything of any file beneath a folder."""
+
+    def expect(self, path: str, label: Label) -> None:
+        """Before a change."""
+
+    def keep(self, path: str, status: os.stat_result, label: Label) -> None:
+        """After the change."""
+
+    def drop(self, path: str) -> None:
+        """The file is gone."""
+
+
 class Labels:
     """The labels of what is beneath the folder `root` of the host (where it really is).
 
     Paths are relative to it and hold no links.
     """
 
-    def __init__(self, settings: Settings, root: Path) -> None:
+    def __init__(self, settings: Settings, root: Path, scope: str = "") -> None:
+        """`scope` keeps the labels of files apart that lie over the folder, not in it."""
         self._settings = settings
         self._root = root
+        self._scope = scope
 
     def of(self, path: str, status: os.stat_result) -> Label:
         """The label of a file with this status. Raises: Corrupt."""
         default = self._default(path)
-        record = self._get(_file(self._root / path))
+        record = self._get(self._file(path))
         if not record:
             return default
         kept = _label(record)
@@ -56,28 +77,43 @@ class Labels:
 
     def expect(self, path: str, label: Label) -> None:
         """Before a change: whatever a crash leaves there is read by no more than either allows."""
-        record = self._get(_file(self._root / path))
+        record = self._get(self._file(path))
         before = _label(record) if record else Label()
         if (readers := (before | label).readers) is not None:
             self._restrict(self._root / path, readers)
-            self._put(_file(self._root / path), replace(before | label, integrity=Integrity.THIRD))
+            self._put(self._file(path), replace(before | label, integrity=Integrity.THIRD))
 
     def keep(self, path: str, status: os.stat_result, label: Label) -> None:
         """After the change: the file with this status has this label."""
         if label.readers is not None:
             self._restrict(self._root / path, label.readers)
-        self._put(_file(self._root / path), label, _stamp(status))
+        self._put(self._file(path), label, _stamp(status))
 
     def drop(self, path: str) -> None:
         """The file is gone."""
-        if self._get(_file(self._root / path)):
-            self._settings.put_setting(_file(self._root / path), "")
+        if self._get(self._file(path)):
+            self._settings.put_setting(self._file(path), "")
+
+    def hand(self, path: str, status: os.stat_result | None, to: "Labels") -> None:
+        """What was over the folder came into it with this status, or went from it (None)."""
+        record = self._get(self._file(path))
+        if status is None:
+            to.drop(path)
+        elif record:
+            to.keep(path, status, _label(record))
+        self.drop(path)
+
+    def _folder(self, folder: Path) -> str:
+        return f"readers:{self._scope}{_text(folder)}"
+
+    def _file(self, path: str) -> str:
+        return f"label:{self._scope}{_text(self._root / path)}"
 
     def _default(self, path: str) -> Label:
         return Label(origins=frozenset({f"file:{show(str(self._root / path))}"}))
 
     def _ceiling(self, folder: Path) -> frozenset[str] | None:
-        record = self._get(_folder(folder))
+        record = self._get(self._folder(folder))
         return _label(record).readers if record else None
 
     def _restrict(self, path: Path, readers: frozenset[str]) -> None:
@@ -86,7 +122,7 @@ class Labels:
             known = self._ceiling(folder)
             both = readers if known is None else known & readers
             if both != known:
-                self._put(_folder(folder), Label(readers=both))
+                self._put(self._folder(folder), Label(readers=both))
 
     def _get(self, key: str) -> dict[str, object]:
         found = self._settings.get_setting(key)
@@ -126,11 +162,3 @@ def _stamp(status: os.stat_result) -> list[int]:
 def _text(path: Path) -> str:
     """The path as text that any store can hold, one for each path."""
     return str(path).replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
-
-
-def _file(path: Path) -> str:
-    return f"label:{_text(path)}"
-
-
-def _folder(path: Path) -> str:
-    return f"readers:{_text(path)}"

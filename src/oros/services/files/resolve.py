@@ -94,6 +94,12 @@ class Root:
                 ) from e
         return self._fd
 
+    @property
+    def live(self) -> Path:
+        """`path`, after a look whether the folder is still there. Raises: NotFound."""
+        os.fstat(self.fd)
+        return self.path
+
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open beneath the root and through no link. `flags` as for os.open."""
         return _open(self.fd, path, flags, mode)

@@ -12,10 +12,13 @@ State = Literal["live", "undone"]
 
 @dataclass(slots=True)
 class Change:
-    """One layer. `pending`: paths that are not in the folder, and why; None is all of them.
+    """One layer. `at` it was made; from `since` on the user's changes could not be known to it.
+
+    `pending`: paths that are not in the folder, and why; None is all of them.
 
     `same`: paths that were opened to write and stayed as they were; they don't count. `left`: what
-    no layer keeps. `rooms`: the applications that brought it in, oldest first. `was`: the paths
+    no layer keeps. `outcome`: the blob of what the call came to, for the same call made again after
+    a crash. `rooms`: the applications that brought it in, oldest first. `was`: the paths
     that an undo took out, for the redo.
     """
 
@@ -23,12 +26,14 @@ class Change:
     key: str
     seq: int
     at: int
+    since: int = 0
     state: State = "live"
     pending: dict[str, str] | None = None
     same: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     rooms: list[int] = field(default_factory=list)
     was: list[str] = field(default_factory=list)
+    outcome: str = ""
 
     def shows(self, path: str) -> bool:
         """Whether a path of it is seen by the process and not in the folder."""

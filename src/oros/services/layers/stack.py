@@ -26,6 +26,9 @@ from oros.services.layers.union import Union
 DIRECT = 8
 """Layers that are mounted one over another; more are squashed into one before."""
 
+READ = os.O_RDONLY | os.O_NONBLOCK
+PIECE = 1 << 20
+
 FOR_EVER = 1 << 62
 """A time after all others: nothing is taken for the user's own change."""
 
@@ -99,7 +102,9 @@ class Stack:
 
     # ---- making --------------------------------------------------------------------------------
 
-    def add(self, key: str, seq: int, fill: Callable[[Path], list[str]]) -> Change | None:
+    def add(
+        self, key: str, seq: int, fill: Callable[[Path], list[str]], since: int = 0
+    ) -> Change | None:
         """Take in what a call changed; `fill` makes the layer's tree. None: it changed nothing.
 
         What had been undone can't be done again after it. Raises: what `fill` raises.
@@ -116,11 +121,16 @@ class Stack:
             return None
         for gone in [c for c in self.changes if c.state == "undone"]:
             self._forget(gone)
-        change = Change(number, key, seq, time.time_ns(), same=same, left=left)
+        change = Change(number, key, seq, time.time_ns(), since, same=same, left=left)
         self.changes.append(change)
         self._layers[number] = layer
         self._save()
         return change
+
+    def note(self, change: Change, outcome: str) -> None:
+        """Keep what the call came to that made a change."""
+        change.outcome = outcome
+        self._save()
 
     # ---- into the folder and out of it ---------------------------------------------------------
 
@@ -312,4 +322,15 @@ def _unchanged(layer: Layer, path: str, view: Root) -> bool:
     if entry.what == "link":
         with view.parent(path) as (a, name), layer.root.parent(path) as (b, _):
             return os.readlink(name, dir_fd=a) == os.readlink(name, dir_fd=b)
-    return entry.what == "dir" or old.st_size == new.st_size
+    return entry.what == "dir" or (old.st_size == new.st_size and _alike(layer.root, view, path))
+
+
+def _alike(one: Root, other: Root, path: str) -> bool:
+    """Whether two files of one size hold the same: a time can be set to anything."""
+    with one.opened(path, READ) as a, other.opened(path, READ) as b:
+        at = 0
+        while piece := os.pread(a, PIECE, at):
+            if piece != os.pread(b, PIECE, at):
+                return False
+            at += len(piece)
+    return True

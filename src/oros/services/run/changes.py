@@ -1,20 +1,19 @@
-"""What changed in a folder: a manifest before, a manifest after, and the difference.
+"""What a layer changes in a folder, as people and models are told it.
 
-A manifest looks at every entry but into none. It is as good as the file system's clock: since Linux
-6.13 a change after a look always gets a new time; before, one within the same tick (1-10 ms) that
-keeps the size goes unseen. The times are ctimes, which no program can set back.
+A manifest knows the kind, size, times and mode of each path, but nothing of what is in it.
 """
 
-import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
 
-from oros.services.files.entry import Kind
+from oros.services.files.entry import Kind, kind_of
 from oros.services.files.resolve import Root
 from oros.services.files.walk import VCS, walk
+from oros.services.layers.tree import Layer
 
 MAX_ENTRIES = 20_000
 
@@ -45,23 +44,34 @@ class Changed:
     source: str = ""
 
 
-def manifest(root: Root, limit: int | None = MAX_ENTRIES) -> dict[str, Mark] | None:
-    """Look at all of a folder; None if it has more than `limit` entries. Raises: OSError."""
-    seen = walk(root, stats=True, skip=frozenset())
-    entries = list(seen if limit is None else islice(seen, limit + 1))
-    if limit is not None and len(entries) > limit:
-        return None
-    return {e.path: _mark(e.kind, e.stat) for e in entries if e.stat is not None}
+def changes_of(layer: Layer, same: Iterable[str], view: Root) -> list[Changed]:
+    """What a layer changes in the folder that it lies over."""
+    skip = set(same)
+    before: dict[str, Mark] = {}
+    after: dict[str, Mark] = {}
+    for path, entry in layer.entries.items():
+        if path in skip:
+            continue
+        if entry.what != "gone":
+            _put(after, path, layer.root.lstat(path))
+        try:
+            old = view.lstat(path)
+        except OSError:
+            continue
+        _put(before, path, old)
+        if stat.S_ISDIR(old.st_mode) and (entry.what != "dir" or entry.opaque):
+            for seen in islice(walk(view, path, stats=True, skip=frozenset()), MAX_ENTRIES):
+                if seen.stat is not None:
+                    _put(before, seen.path, seen.stat)
+    return difference(before, after)
 
 
-def digest(of: Manifest | None) -> str:
-    """Hash of a manifest: equal for equal folders. "" for one that is too big to tell."""
-    if of is None:
-        return ""
-    found = hashlib.sha256()
-    for path, mark in sorted(of.items()):
-        found.update(os.fsencode(path) + b"\0" + repr(tuple(mark)).encode() + b"\0")
-    return found.hexdigest()
+def _put(into: dict[str, Mark], path: str, status: os.stat_result) -> None:
+    """Inodes differ from layer to layer: a file is known again by its size and time."""
+    kind = kind_of(status.st_mode)
+    size = 0 if kind == "dir" else status.st_size
+    inode = -len(into) - 1 if kind == "dir" else 0
+    into[path] = Mark(kind, size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, inode)
 
 
 def difference(before: Manifest, after: Manifest) -> list[Changed]:
@@ -83,11 +93,6 @@ def difference(before: Manifest, after: Manifest) -> list[Changed]:
         if p in before and p not in came and before[p] != mark and mark.kind != "dir"
     ]
     return sorted(_told(found, before, after, moved), key=lambda c: (c.path, c.change))
-
-
-def written(before: Manifest, after: Manifest) -> list[str]:
-    """The paths of all that is not a folder and not as it was."""
-    return [p for p, mark in after.items() if mark.kind != "dir" and before.get(p) != mark]
 
 
 def _moves(gone: Manifest, came: Manifest) -> dict[str, str]:
@@ -119,7 +124,7 @@ def _told(
         kept[told.path, told.change] = told
         if inside and item.source and not _vcs(item.source):
             kept[item.source, "removed"] = Changed(item.source, "removed", item.size)
-    busy = {folder for c in kept.values() for folder in _folders(c.path)}
+    busy = {f for c in kept.values() for path in (c.path, c.source) for f in _folders(path)}
     return [c for c in kept.values() if c.path not in busy or not _came_or_went(c, before, after)]
 
 
@@ -153,8 +158,3 @@ def _folders(path: str) -> Iterable[str]:
 
 def _above(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _mark(kind: Kind, status: os.stat_result) -> Mark:
-    size = 0 if kind == "dir" else status.st_size
-    return Mark(kind, size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, status.st_ino)

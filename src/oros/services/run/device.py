@@ -1,35 +1,41 @@
 """Performs `run`: a program in the sandbox over one folder, and what it said and changed.
 
-The sandbox itself is behind a port; here is what surrounds it: the job, the manifests, the shown
-output, the label, and the answer to "did it happen?" after a crash. It judges no program.
+The sandbox itself is behind a port; here is what surrounds it: the job, the layer that its changes
+become, the shown output, the label, and the answer to "did it happen?" after a crash. It judges no
+program.
 """
 
-import asyncio
+import os
 import signal as signals
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from oros.abi import wire
 from oros.abi.errors import Busy, Invalid
 from oros.abi.grants import Right
+from oros.abi.ids import BlobId
 from oros.abi.labels import Label
 from oros.abi.message import FilePart, Json
-from oros.abi.ports import Bind, Caller, Job, JobResult, Sandbox, Store
+from oros.abi.ports import Bind, Caller, Job, JobResult, Overlay, Sandbox, Store
 from oros.abi.syscalls import Failure, Outcome
 from oros.services.files.faults import explained
-from oros.services.files.labels import Labels
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
-from oros.services.run.changes import (
-    MAX_ENTRIES,
-    Changed,
-    Manifest,
-    difference,
-    digest,
-    manifest,
-    written,
+from oros.services.layers.capture import capture
+from oros.services.layers.change import Change
+from oros.services.layers.stack import Stack
+from oros.services.layers.tree import Layer, spelled
+from oros.services.layers.workspace import (
+    Taken,
+    Workspace,
+    reviewed,
+    since_of,
+    threaded,
+    told,
 )
+from oros.services.run.changes import Changed, changes_of
 from oros.services.run.output import SHOWN, cut, last_words, python_error, readable
 from oros.services.run.starter import CODE
 
@@ -64,29 +70,32 @@ class Request:
 
 
 class RunDevice:
-    """The `run` of processes whose /work is `root`, a folder of the host.
+    """The `run` of processes whose /work is a folder of the host, each over its own changes.
 
     `python` tells how the interpreter is called in the sandbox, once that has been probed.
 
-    Only a program's changes to the folder outlive it: the rest it can write is gone with it, and
-    it has no network. So a run that left the folder as it was may be done again.
+    What a program changes in the folder becomes a layer; the rest that it can write is gone with
+    it, and it has no network. So a run can be done again, until its layer is there: then its
+    outcome is, too.
     """
 
     def __init__(
         self,
         sandbox: Sandbox,
-        root: Path,
+        space: Workspace,
         store: Store,
         python: Callable[[], Sequence[str]] = lambda: ("python3",),
         right: Right = "rw",
+        *,
+        review: bool = False,
     ) -> None:
-        """Raises: NotFound, AccessDenied for the folder."""
+        """`review`: all changes wait for the person."""
         self._sandbox = sandbox
-        self._root = Root(root)
+        self._space = space
         self._store = store
         self._python = python
         self._right = right
-        self._labels = Labels(store, self._root.path)
+        self._review = review
 
     async def perform(self, who: Caller, args: Mapping[str, Json]) -> Outcome:
         """Run to the end. A program that fails or runs out of time is an outcome, not an error.
@@ -94,67 +103,84 @@ class RunDevice:
         Raises: Invalid, NotFound (the folder is gone); what the sandbox raises.
         """
         request = Request.of(args)
-        label = who.label | self._labels.within()
         await self._sandbox.probe()
-        job = self._job(who, request)
-        before = await self._look(label)
-        self._store.put_setting(_setting(who.key), digest(before))
-        try:
-            result = await self._sandbox.run(job)
-        finally:
-            if label.readers is not None:
-                self._keep_private(before, label)
-        after = await self._look(label)
-        changed = None if before is None or after is None else difference(before, after)
-        return self._outcome(request, result, changed, label)
+        space, root = self._space, str(self._space.base.path)
+        with explained(root):
+            async with space.lock:
+                stack = await threaded(lambda: space.stack(who.pid))
+                if (made := stack.find(who.key)) is not None and made.outcome:
+                    return await self._again(who, made)
+                trees, view = await threaded(lambda: (stack.trees(), stack.view()))
+            label = who.label | space.labels.within() | space.scoped(who.pid).within()
+            overlay = Overlay(HOME, str(space.base.live), tuple(trees))
+            result = await self._sandbox.run(self._job(who, request, overlay))
+            return await self._taken(who, request, result, view, label)
 
     async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:  # noqa: ARG002 - the port's
-        """EAGAIN if the run was not begun, or left the folder as it was; else None."""
-        label = who.label | self._labels.within()
-        known = self._store.get_setting(_setting(who.key))
-        untouched = known is None or self._right == "r"
-        if not untouched and known:
-            untouched = known == digest(await self._look(label))
-        if not untouched:
-            if label.readers is not None:
-                self._keep_private({}, label)
+        """EAGAIN: it can be done again; None for a run of old, which wrote into the folder."""
+        if self._store.get_setting(f"run:{who.key}") is not None:
             return None
         return Outcome(error=Failure.of(Busy("the run left no trace", "it can be done again")))
 
-    def _job(self, who: Caller, request: Request) -> Job:
+    def _job(self, who: Caller, request: Request, overlay: Overlay) -> Job:
         argv, stdin = request.argv, request.stdin
         if request.python:
             source = request.python.encode("utf-8", "replace")
             argv, stdin = (*self._python(), "-c", CODE, str(len(source))), source + stdin
         limit = who.limits.seconds
         seconds = request.seconds if limit is None else max(0.1, min(request.seconds, limit))
-        bind = Bind(str(self._root.path), HOME, self._right)
         cpu = max(CPU_SECONDS, 4 * seconds)
-        return Job(argv, (bind,), HOME, stdin, ENV, seconds=seconds, cpu=cpu)
+        bare = self._right == "r" and not overlay.lowers
+        binds = (Bind(overlay.base, HOME, "r"),) if bare else ()
+        over = None if bare else overlay
+        return Job(argv, binds, HOME, stdin, ENV, seconds=seconds, cpu=cpu, overlay=over)
 
-    async def _look(self, label: Label) -> Manifest | None:
-        """The folder as it is; where the program's words are private, whatever its size."""
+    async def _taken(
+        self, who: Caller, request: Request, result: JobResult, view: Root, label: Label
+    ) -> Outcome:
+        """Make a layer of what was changed; what is shown of the run is kept with it."""
+        if result.upper is None:
+            return self._outcome(request, result, [], label)
+        upper = Root.held(result.upper, self._space.base.path)
         if self._right == "r":
-            return {}  # nothing can change
-        limit = MAX_ENTRIES if label.readers is None else None
-        with explained(str(self._root.path)):
-            return await asyncio.to_thread(manifest, self._root, limit)
+            return self._outcome(request, result, [], label)
+        shown: list[Outcome] = []
 
-    def _keep_private(self, before: Manifest | None, label: Label) -> None:
-        """What a program wrote is as private as what it may have read.
+        def fill(place: Path) -> list[str]:
+            left = capture(upper, place, owner_of(self._space.base))
+            if label.readers is not None:
+                over = self._space.scoped(who.pid)
+                for path, entry in Layer(place).entries.items():
+                    if entry.what != "dir":
+                        over.expect(path, label)
+            return left
 
-        Its trust needs no record: a file that changed is others' text. At once, even if cancelled.
-        """
-        if self._right == "rw":
-            for path in written(before or {}, manifest(self._root, None) or {}):
-                self._labels.expect(path, label)
+        def note(stack: Stack, change: Change) -> str:
+            changed = changes_of(stack.layer(change.number), change.same, view)
+            shown.append(self._outcome(request, result, changed, label, change.left))
+            return self._store.put_blob(wire.encode(shown[0]))
+
+        taken = await self._space.take(who, lambda _: fill, review=self._review, note=note)
+        if not shown:
+            return self._outcome(request, result, [], label)
+        return with_layer(shown[0], taken)
+
+    async def _again(self, who: Caller, made: Change) -> Outcome:
+        """The machine stopped after the layer was made: go on from there."""
+        found: Outcome = wire.decode(Outcome, self._store.get_blob(BlobId(made.outcome)))
+        waits: Mapping[str, str] = made.pending or {}
+        if made.waits and not self._review and not reviewed(who.label):
+            await threaded(lambda: self._space.settle(who.pid, since_of(who)))
+            waits = made.pending or {}
+        return with_layer(found, Taken(made, waits))
 
     def _outcome(
         self,
         request: Request,
         result: JobResult,
-        changed: Sequence[Changed] | None,
+        changed: Sequence[Changed],
         label: Label,
+        left: Sequence[str] = (),
     ) -> Outcome:
         out, err = readable(result.out), readable(result.err)
         value: dict[str, Any] = {
@@ -162,14 +188,14 @@ class RunDevice:
             "signal": result.signal,
             "out": cut(out, result.cut_out),
             "err": cut(err, result.cut_err),
-            "changed": None if changed is None else [_plain(c) for c in changed[:MAX_CHANGES]],
+            "changed": [_plain(c) for c in changed[:MAX_CHANGES]],
             "seconds": round(result.seconds, 3),
             "ended": result.ended,
         }
-        if changed is None:
-            value["note"] = f"over {MAX_ENTRIES} entries: changes were not looked for"
-        elif len(changed) > MAX_CHANGES:
+        if len(changed) > MAX_CHANGES:
             value["changes"] = len(changed)
+        if left:
+            value["note"] = f"not kept, as they are no files: {spelled([*left])}"
         if result.exit != 0 and (error := _error(request, result, err)):
             value["error"] = error
         parts = [
@@ -205,5 +231,12 @@ def _error(request: Request, result: JobResult, err: str) -> str:
     return said
 
 
-def _setting(key: str) -> str:
-    return f"run:{key}"
+def with_layer(outcome: Outcome, taken: Taken) -> Outcome:
+    """What a run came to, with the layer that it made."""
+    return replace(outcome, value={**outcome.value, **told(taken)})
+
+
+def owner_of(base: Root) -> tuple[int, int] | None:
+    """To whom a layer's files are given: a machine of root gives them to the folder's owner."""
+    about = os.fstat(base.fd)
+    return (about.st_uid, about.st_gid) if os.geteuid() == 0 else None

@@ -38,6 +38,7 @@ class Follow:
             "calls": 0,
         }
         self.changed: dict[str, str] = {}
+        self.waits = False
         self.call: dict[str, Any] = {}
         self.question = ""
         self.rests = False
@@ -97,6 +98,8 @@ class Follow:
         value = event["outcome"]["value"]
         for change in story.changes(value):
             self.changed[change["path"]] = change["change"]
+        if isinstance(value, dict) and value.get("waits"):
+            self.waits = True
         name = self.call.get("name")
         if name in ("write", "remove") and not event["outcome"]["error"]:
             self.changed[value["path"]] = "written" if name == "write" else "removed"
@@ -133,7 +136,9 @@ class Follow:
         took = draw.seconds(time.perf_counter() - self.begun)
         count = self.used["calls"]
         calls = "1 call" if count == 1 else f"{count} calls"
-        return [*self.files(), f"{took} · {calls} · {story.usage(self.used)}"]
+        held = [f"not all is in your folder: oros diff {self.pid} · oros commit {self.pid}"]
+        waits = held if self.waits else []
+        return [*self.files(), *waits, f"{took} · {calls} · {story.usage(self.used)}"]
 
     def files(self) -> Iterable[str]:
         """The files it changed, a line each."""

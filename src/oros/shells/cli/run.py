@@ -20,6 +20,8 @@ def run(session: Session, options: Options) -> int:
     """Start a process, and follow it to its end."""
     args = {"program": options.program, "model": options.model, "folder": here()}
     args |= {"limits": dict(options.budget), "nice": options.nice}
+    if options.review:
+        args["review"] = True
     pid = session.call("spawn", goal=goal_of(options), **args)["pid"]
     if options.detach:
         session.give(options.output, {"pid": pid}, [str(pid)])
@@ -162,6 +164,9 @@ def run_options(parser: ArgumentParser) -> None:
         help="20000tok, $0.10, 60s or 30calls; may be given more than once",
     )
     parser.add_argument("--nice", type=int, choices=(0, 1), default=None, help="1: background")
+    parser.add_argument(
+        "--review", action="store_true", help="change nothing here before `oros commit`"
+    )
     parser.add_argument("-d", "--detach", action="store_true", help="print its pid, do not follow")
     parser.add_argument("--stream", action="store_true", help="every event as a line of JSON")
 

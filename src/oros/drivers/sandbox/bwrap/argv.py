@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oros.abi.errors import Invalid
-from oros.abi.ports import Bind, Job
+from oros.abi.ports import Bind, Job, Overlay
 
 INSIDE_UID = 1000
 HOME = "/tmp"  # noqa: S108 - the sandbox's own tmpfs, gone with it
 SHM_SIZE = 64 << 20
+MOST_LAYERS = 500  # of the kernel (OVL_MAX_STACK), the base among them
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": HOME,
@@ -60,7 +61,8 @@ def check(job: Job) -> None:
     if not job.argv or not job.argv[0]:
         raise Invalid("a job needs a program", "argv[0] is its name or path")
     words = (*job.argv, job.cwd, *job.env, *job.env.values(), *(b.host + b.path for b in job.binds))
-    if any("\0" in w for w in words):
+    over = () if job.overlay is None else (job.overlay.path, *layers(job.overlay))
+    if any("\0" in w for w in (*words, *over)):
         raise Invalid("an argument, path or variable of the job holds a NUL byte")
     if any(not name or "=" in name for name in job.env):
         raise Invalid("a variable of the job has no name, or '=' in it")
@@ -68,6 +70,13 @@ def check(job: Job) -> None:
         raise Invalid("a limit of the job is not above zero")
     for bind in job.binds:
         _check_bind(bind)
+    if job.overlay is not None:
+        _check_overlay(job.overlay, job.binds)
+
+
+def layers(overlay: Overlay) -> tuple[str, ...]:
+    """The folders of the host that lie over each other, the topmost first."""
+    return (*overlay.lowers, overlay.base)
 
 
 def _check_bind(bind: Bind) -> None:
@@ -78,6 +87,19 @@ def _check_bind(bind: Bind) -> None:
         raise Invalid(f"{bind.path} belongs to the system inside", "take a path such as /work")
     if not bind.host.startswith("/") or not Path(bind.host).is_dir():
         raise Invalid(f"{bind.host} is no folder on this machine")
+
+
+def _check_overlay(overlay: Overlay, binds: Sequence[Bind]) -> None:
+    for folder in layers(overlay):
+        _check_bind(Bind(folder, overlay.path, "rw"))
+    if len(layers(overlay)) > MOST_LAYERS:
+        why = f"{len(overlay.lowers)} trees over {overlay.base}: {MOST_LAYERS - 1} at most"
+        raise Invalid(why, "squash some of them into one")
+    if min(overlay.size, overlay.inodes) <= 0:  # zero would be no bound at all
+        raise Invalid("a bound of the overlay is not above zero")
+    for bind in binds:  # below the overlay a folder may be shown, but not over it
+        if f"{overlay.path}/".startswith(f"{bind.path}/"):
+            raise Invalid(f"{bind.path} and the overlay at {overlay.path} are in each other's way")
 
 
 def options(job: Job, binds: Sequence[Bind], numbers: Numbers) -> list[str]:

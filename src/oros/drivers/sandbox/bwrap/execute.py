@@ -20,6 +20,7 @@ from oros.drivers.sandbox.bwrap.orphans import NAME
 from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
 from oros.drivers.sandbox.bwrap.pythons import Interpreter
 from oros.drivers.sandbox.bwrap.tree import Tree, launch, memory_file, open_gate, pipe
+from oros.drivers.sandbox.bwrap.upper import Channel, channel
 
 STAGE = Path(__file__).with_name("stage.py")
 SIGNAL_BASE = 128
@@ -27,7 +28,7 @@ SIGNAL_BASE = 128
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What works on this machine. `uid`, `stage`: a root daemon drops to it, attaches there."""
+    """What works on this machine. `uid`: a root daemon drops to it. `stage`: to mount at."""
 
     bwrap: str
     filter: bytes
@@ -59,16 +60,20 @@ async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResu
         if setup.groups is not None:
             cell = stack.enter_context(setup.groups.cell(job.memory, job.processes + limits.OWN))
         bounds = limits.table(job, grouped=cell is not None)
-        async with _started(setup, job, bounds) as tree:
+        upper = stack.enter_context(channel()) if job.overlay is not None else None
+        async with _started(setup, job, bounds, upper) as tree:
             try:
                 _confine(setup, bounds, tree.init, cell)
             except (ProcessLookupError, FileNotFoundError) as e:  # it fell while it was built
                 raise await tree.refusal() from e
-            return await _follow(tree, job, spool)
+            result = await _follow(tree, job, spool)
+        return result if upper is None else replace(result, upper=upper.take())
 
 
 @contextlib.asynccontextmanager
-async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIterator[Tree]:
+async def _started(
+    setup: Setup, job: Job, bounds: Mapping[int, int], upper: Channel | None = None
+) -> AsyncIterator[Tree]:
     """Build the sandbox; its program waits."""
     async with contextlib.AsyncExitStack() as stack:
 
@@ -80,33 +85,48 @@ async def _started(setup: Setup, job: Job, bounds: Mapping[int, int]) -> AsyncIt
         files = {path: file("file", text.encode()) for path, text in argv.FILES.items()}
         numbers = argv.Numbers(status_end.number, gate, file("filter", setup.filter), files)
         folders = [*setup.python.binds, *job.binds]
-        seen = folders if setup.uid is None else _attached(folders, setup.stage)
+        layers = () if job.overlay is None else argv.layers(job.overlay)
+        seen = folders
+        if setup.uid is not None:
+            seen = _attached(folders, setup.stage, len(layers))
+        if job.overlay is not None:
+            over = setup.stage if setup.uid is None else f"{setup.stage}/over"
+            seen = [*seen, Bind(f"{over}/seen", job.overlay.path, "rw")]
         words = argv.options(job, seen, numbers)
         args = file("args", "\0".join(words).encode(errors="surrogateescape"))
         command = [NAME, "--args", str(args), "--", *job.argv]
         program = setup.bwrap
         fds = [numbers.status, numbers.block, numbers.filter, *files.values(), args]
-        if setup.uid is not None:
-            command = _staged(setup, [b.host for b in folders], bounds, command)
+        overlay = ""
+        if job.overlay is not None and upper is not None:
+            fds.append(upper.number)
+            sizes = job.overlay.size, job.overlay.inodes
+            overlay = ",".join(map(str, (upper.number, len(layers), *sizes)))
+        if setup.uid is not None or overlay:
+            hosts = [*layers, *(b.host for b in folders)]
+            command = _staged(setup, hosts, bounds, overlay, command)
             program = sys.executable
         stdin = file("stdin", job.stdin)
         tree = await stack.enter_async_context(launch(program, command, fds, status, stdin, gate))
         status_end.close()
+        if upper is not None:
+            upper.sent()
         await tree.ready()
         yield tree
 
 
 def _staged(
-    setup: Setup, folders: list[str], bounds: Mapping[int, int], command: list[str]
+    setup: Setup, folders: list[str], bounds: Mapping[int, int], overlay: str, command: list[str]
 ) -> list[str]:
     """The command line of the stage that ends by becoming `command`."""
     held = ",".join(f"{k}={v}" for k, v in bounds.items() if k != limits.PROCESSES)
-    words = [str(setup.uid), setup.stage, held, setup.bwrap, str(len(folders))]
+    uid = "" if setup.uid is None else str(setup.uid)
+    words = [uid, setup.stage, held, overlay, setup.bwrap, str(len(folders))]
     return [sys.executable, "-ISB", str(STAGE), *words, *folders, *command]
 
 
-def _attached(folders: list[Bind], stage: str) -> list[Bind]:
-    return [replace(b, host=f"{stage}/{at}") for at, b in enumerate(folders)]
+def _attached(folders: list[Bind], stage: str, first: int) -> list[Bind]:
+    return [replace(b, host=f"{stage}/{at}") for at, b in enumerate(folders, first)]
 
 
 def _confine(setup: Setup, bounds: Mapping[int, int], init: int, cell: Cell | None) -> None:

@@ -101,12 +101,12 @@ def _setup(
     bwrap: str, python: pythons.Interpreter, groups: cgroup.Groups | None, uid: int | None
 ) -> Setup:
     setup = Setup(bwrap, compile_filter(os.uname().machine), python, groups)
+    stage = next((s for s in STAGES if Path(s).is_dir()), "")
     if os.geteuid() != 0:
-        return setup
+        return replace(setup, stage=stage)
     if not uid:
         raise NotEnforced("a sandbox of host uid 0 holds nothing: it must drop to another uid")
-    stage = next((s for s in STAGES if Path(s).is_dir()), None)
-    if stage is None:
+    if not stage:
         raise NotEnforced(f"none of {', '.join(STAGES)} is there to attach folders at")
     return replace(setup, uid=uid, stage=stage)
 
