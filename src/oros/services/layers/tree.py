@@ -46,10 +46,10 @@ class Entry:
 class Layer:
     """A finished layer: its entries by path, parents before what is in them, and its files."""
 
-    def __init__(self, path: Path) -> None:
-        """Look at the tree at `path`. Raises: NotFound, AccessDenied, Invalid (too deep)."""
+    def __init__(self, path: Path, root: Root | None = None) -> None:
+        """Look at the tree at `path`, or held open. Raises: NotFound, AccessDenied, Invalid."""
         self.path = path
-        self.root = Root(path)
+        self.root = root or Root(path)
         self.entries = dict(_entries(self.root))
 
     def top(self) -> os.stat_result:

