@@ -84,8 +84,8 @@ def change(top: Path, chance: random.Random, acts: int) -> None:  # noqa: C901 -
         if what == "write" and not new.is_dir():
             new.unlink(missing_ok=True)
             new.write_bytes(chance.randbytes(chance.randrange(40)))
-        elif what == "edit" and files:
-            with chance.choice(files).open("ab") as file:
+        elif what == "edit" and (writable := [p for p in files if p.stat().st_mode & 0o200]):
+            with chance.choice(writable).open("ab") as file:
                 file.write(chance.randbytes(3))
         elif what == "remove" and places:
             gone = chance.choice(places)
@@ -99,7 +99,7 @@ def change(top: Path, chance: random.Random, acts: int) -> None:  # noqa: C901 -
         elif what == "move" and places and not os.path.lexists(new):
             old = chance.choice(places)
             if not str(new).startswith(f"{old}/"):
-                old.rename(new)
+                shutil.move(old, new)  # a layer takes no renamed folder (EXDEV), as two disks
         elif what == "time" and files:
             os.utime(chance.choice(files), ns=(10**18, chance.randrange(10**18)))
 

@@ -114,4 +114,4 @@ def device(request, space, shelf, tmp_path) -> RunDevice:
 
 @pytest.fixture
 def user() -> Caller:
-    return Caller(7, "k1", USER)
+    return Caller(7, "k1", USER, since=4e9)

@@ -197,3 +197,14 @@ def test_what_a_program_wrote_is_as_private_as_what_it_may_have_read(plain, work
     )
     assert got.label.readers == OWNER
     assert asyncio.run(folder.read(anyone, "e/moved.txt", 0, 99)).label.readers == OWNER
+
+
+def test_a_folder_that_was_there_can_be_renamed(device, user, work) -> None:
+    (work / "old" / "deep").mkdir(parents=True)
+    (work / "old" / "deep" / "f").write_text("x")
+    (work / "empty").mkdir()
+    source = "import os\nfrom pathlib import Path\nos.rename('old', 'new')\n"
+    got = run(device, user, python=source + "Path('new').rename('empty')\nos.rename('nope', 'x')")
+    assert "FileNotFoundError" in got.value["error"]
+    assert (work / "empty" / "deep" / "f").read_text() == "x"
+    assert sorted(p.name for p in work.iterdir()) == ["empty"]

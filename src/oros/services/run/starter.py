@@ -42,6 +42,7 @@ def start(kit: str) -> None:
         traceback.print_exception(kind, error, at)
 
     sys.excepthook = report
+    copies_folders()
     sys.argv[:] = [name]
     scope = sys.modules["__main__"].__dict__
     scope.pop("start", None)
@@ -49,5 +50,31 @@ def start(kit: str) -> None:
     exec(compile(source, name, "exec", dont_inherit=True), scope)  # noqa: S102 - its very purpose
 
 
-CODE = f"{inspect.getsource(start)}\nstart({inspect.getsource(kit)!r})"
+def copies_folders() -> None:
+    """A folder that was there before can't be renamed over a layer (EXDEV): then it is copied."""
+    import errno
+    import os
+    from collections.abc import Callable
+
+    def kept(plain: Callable[..., None]) -> Callable[..., None]:
+        def rename(old: str, new: str, **more: int) -> None:
+            try:
+                plain(old, new, **more)
+            except OSError as e:
+                if e.errno != errno.EXDEV or more or not os.path.isdir(old):  # noqa: PTH112
+                    raise
+                import shutil
+
+                if os.path.isdir(new):  # noqa: PTH112 - pathlib is slow here
+                    os.rmdir(new)  # noqa: PTH106 - as rename: only an empty one gives way
+                shutil.copytree(old, new, symlinks=True)
+                shutil.rmtree(old)
+
+        return rename
+
+    os.rename, os.replace = kept(os.rename), kept(os.replace)
+
+
+_PARTS = (*map(inspect.getsource, (copies_folders, start)), f"start({inspect.getsource(kit)!r})")
+CODE = "\n".join(_PARTS)
 """What follows `python -c`; then the source's size in bytes."""
