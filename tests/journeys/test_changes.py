@@ -172,3 +172,20 @@ def test_a_run_cut_by_a_dead_machine_is_made_once(machine, folder) -> None:
     machine.kill_daemon()
     assert machine.oros("wait", str(pid)).returncode == 0
     assert (folder / "log").read_text() == "once\n"
+
+
+def test_copies_have_what_it_had_changed_and_one_is_kept(machine, folder) -> None:
+    before = photo(folder)
+    first = python("open('both.txt','w').write('from the first')")
+    pid = machine.start(goal(first), "-p", "steps", "--review")
+    machine.oros("wait", str(pid))
+    script = [goal(python(f"open('{n}.txt','w').write(open('both.txt').read())")) for n in "pq"]
+    copies = [machine.json("fork", str(pid), "--goal", f"now {s}")["pids"][0] for s in script]
+    for copy in copies:
+        machine.until(copy, lambda r: r["state"] == "reaped")
+    assert photo(folder) == before
+    shown = machine.oros("diff", str(copies[0])).stdout
+    assert "b/both.txt" in shown
+    assert machine.oros("discard", str(pid)).returncode == 0
+    assert machine.oros("commit", str(copies[1])).returncode == 0
+    assert (folder / "both.txt").read_text() == "from the first"

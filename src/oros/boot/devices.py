@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from oros.abi import wire
 from oros.abi.errors import NoDevice
+from oros.abi.events import Forked
 from oros.abi.grants import MountPoint
+from oros.abi.ids import Pid, Seq
 from oros.abi.message import Json
 from oros.abi.ports import Device, FileServer, Store
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
@@ -23,7 +26,7 @@ class Devices:
         """`layers`: where what processes change in folders is kept."""
         self._store = store
         self._sandbox = BwrapSandbox()
-        self._spaces = Workspaces(store, layers)
+        self._spaces = Workspaces(store, layers, self._origin, self._copies)
         self._runners: dict[MountPoint, Device] = {}
         self.machine: Machine | None = None
 
@@ -56,6 +59,21 @@ class Devices:
                     self._runners[point] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")
+
+    def _origin(self, pid: Pid) -> tuple[Pid, Seq] | None:
+        """From where a process was forked, by the first event of its journal."""
+        first = next(iter(self._store.events(pid)), None)
+        if first is None or first.kind != "forked":
+            return None
+        event: Forked = wire.decode(Forked, first.body)
+        return event.of, event.at
+
+    def _copies(self, pid: Pid) -> list[Pid]:
+        """The processes that were forked from one; of those that were reaped, the last ones."""
+        m = self.machine
+        rows = () if m is None else (*m.table, *m.done.values())
+        found = ((p.pid, self._origin(p.pid)) for p in rows)
+        return [copy for copy, source in found if source is not None and source[0] == pid]
 
     def queries(self) -> dict[str, Query]:
         """What a person may ask about devices."""

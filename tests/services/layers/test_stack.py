@@ -193,3 +193,35 @@ def test_what_the_user_changed_meanwhile_is_never_touched(tmp_path, seed):
                 safe()
     bench.stack.discard()
     safe()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_copies_share_what_waits_and_go_their_own_ways(tmp_path, seed):
+    bench = Bench(tmp_path, seed)
+    for _ in range(3):
+        bench.program()
+    seen, before = sight(bench.stack.view()), bench.bare()
+    copies = []
+    for name in ("3-x", "4-x"):
+        copy = Stack(tmp_path / "home", bench.settings, name, Root(bench.folder))
+        copy.inherit(bench.stack, 99)
+        assert sight(copy.view()) == seen
+        copies.append(copy)
+    early = Stack(tmp_path / "home", bench.settings, "5-x", Root(bench.folder))
+    early.inherit(bench.stack, 0)
+    assert early.changes == []
+    bench.stack.discard()
+    assert bench.bare() == before
+    assert sight(copies[1].view()) == seen
+    copies[0].discard()
+    again = Stack(tmp_path / "home", bench.settings, "4-x", Root(bench.folder))
+    assert sight(again.view()) == seen
+    assert again.commit(FOR_EVER, FREE) == {}
+    assert sight(Root(bench.folder)) == seen
+    for change_made in reversed(list(again.changes)):
+        assert again.undo(change_made) == {}
+    assert bench.bare() == before
+    for change_made in list(again.changes):
+        again._forget(change_made)
+    left = [p for p in (tmp_path / "home" / "2-x").iterdir() if p.name != "known.json"]
+    assert left == []

@@ -1,6 +1,6 @@
 """What is known of one layer of a process, as it is kept: which call made it, where it stands."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from oros.abi.message import Json
@@ -19,7 +19,8 @@ class Change:
     `same`: paths that were opened to write and stayed as they were; they don't count. `left`: what
     no layer keeps. `outcome`: the blob of what the call came to, for the same call made again after
     a crash. `rooms`: the applications that brought it in, oldest first. `was`: the paths
-    that an undo took out, for the redo.
+    that an undo took out, for the redo. `place`: where the tree is, if a copy shares it with the
+    process that made it.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Change:
     rooms: list[int] = field(default_factory=list)
     was: list[str] = field(default_factory=list)
     outcome: str = ""
+    place: str = ""
 
     def shows(self, path: str) -> bool:
         """Whether a path of it is seen by the process and not in the folder."""
@@ -45,6 +47,15 @@ class Change:
     def waits(self) -> bool:
         """Whether something of it is not in the folder."""
         return self.state == "live" and self.pending != {}
+
+
+def copied(change: Change, number: int, place: str) -> Change:
+    """A change that waits, as the copy of a process has it."""
+    pending = None if change.pending is None else dict(change.pending)
+    same, left = list(change.same), list(change.left)
+    made = replace(change, number=number, pending=pending, same=same, left=left, place=place)
+    made.rooms, made.was, made.outcome = [], [], ""
+    return made
 
 
 @dataclass(slots=True)

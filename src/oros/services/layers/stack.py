@@ -16,7 +16,7 @@ from oros.services.files.faults import explained
 from oros.services.files.labels import Settings
 from oros.services.files.resolve import Root
 from oros.services.layers.apply import Apply
-from oros.services.layers.change import WAITS, Change, Doing, Record
+from oros.services.layers.change import WAITS, Change, Doing, Record, copied
 from oros.services.layers.compose import Seen, compose
 from oros.services.layers.plan import Known, Plan, Stamp, plan
 from oros.services.layers.squash import squash
@@ -41,18 +41,21 @@ class Stack:
 
     def __init__(self, home: Path, settings: Settings, name: str, base: Root) -> None:
         """Raises: Corrupt."""
+        self._top = home
+        self.name = name
         self._home = home / name
         self._settings = settings
-        self._name = f"layers:{name}"
+        self._key = f"layers:{name}"
         self._base = base
         self._layers: dict[int, Layer] = {}
         self._seen: dict[str, Seen] | None = None
         self._view: Path | None = None
-        found = settings.get_setting(self._name)
+        found = settings.get_setting(self._key)
+        self.fresh = found is None
         try:
             self._record = Record.read(json.loads(found)) if found else Record()
         except (ValueError, KeyError, TypeError) as e:
-            raise Corrupt(f"what is kept under {self._name!r} can't be read", "restore it") from e
+            raise Corrupt(f"what is kept under {self._key!r} can't be read", "restore it") from e
 
     @property
     def changes(self) -> list[Change]:
@@ -69,7 +72,7 @@ class Stack:
         """By path, what the process has changed and is not in the folder."""
         if self._seen is None:
             waiting = [c for c in self.changes if c.waits]
-            self._seen = compose((self.layer(c.number), c.shows) for c in waiting)
+            self._seen = compose((self.layer(c), c.shows) for c in waiting)
         return self._seen
 
     def view(self) -> Root:
@@ -82,7 +85,7 @@ class Stack:
         waiting = [c for c in self.changes if c.waits]
         whole = all(c.pending is None and not c.same for c in waiting)
         if whole and len(waiting) <= DIRECT:
-            return [str(self._place(c.number)) for c in reversed(waiting)]
+            return [str(self._place(c)) for c in reversed(waiting)]
         if self._view is None:
             place = self._home / f"view{self._record.next}"
             remove_tree(place)
@@ -90,15 +93,45 @@ class Stack:
             self._view = place
         return [str(self._view)]
 
-    def layer(self, number: int) -> Layer:
-        """A layer by its number, looked at once."""
-        found = self._layers.get(number)
+    def layer(self, change: Change) -> Layer:
+        """The layer of a change, looked at once."""
+        found = self._layers.get(change.number)
         if found is None:
-            found = self._layers[number] = Layer(self._place(number))
+            found = self._layers[change.number] = Layer(self._place(change))
         return found
 
-    def _place(self, number: int) -> Path:
-        return self._home / str(number)
+    def _place(self, change: Change) -> Path:
+        return self._top / (change.place or f"{self.name}/{change.number}")
+
+    # ---- copies --------------------------------------------------------------------------------
+
+    def inherit(self, other: "Stack", at: int) -> None:
+        """Begin with what waited in another's stack as of an event of its journal.
+
+        Trees are shared; one goes with the last that uses it: each copy leaves a mark beside it.
+        """
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for change in [c for c in other.changes if c.waits and c.seq <= at]:
+            place = change.place or f"{other.name}/{change.number}"
+            self._mark(place).touch()
+            self.changes.append(copied(change, self._take(), place))
+        self._save()
+
+    def _mark(self, place: str) -> Path:
+        return self._top / f"{place}.of-{self.name}"
+
+    def _drop_tree(self, change: Change) -> None:
+        """Remove a tree, unless a copy uses it still."""
+        tree = self._place(change)
+        if change.place:
+            self._mark(change.place).unlink(missing_ok=True)
+        else:
+            tree.with_name(f"{tree.name}.left").touch()
+        marks = tree.parent.glob(f"{tree.name}.of-*")
+        left = tree.with_name(f"{tree.name}.left")
+        if left.exists() and not any(marks):
+            remove_tree(tree)
+            left.unlink()
 
     # ---- making --------------------------------------------------------------------------------
 
@@ -111,7 +144,7 @@ class Stack:
         """
         number, view = self._take(), self.view()
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = self._place(number)
+        place = self._home / str(number)
         remove_tree(place)  # a crash left it
         left = fill(place)
         layer = Layer(place)
@@ -147,11 +180,9 @@ class Stack:
         return {p: w for c in self.changes if c.waits for p, w in (c.pending or {}).items()}
 
     def _bring_in(self, change: Change, since: int, held: Wanted, *, force: bool) -> None:
-        layer = self.layer(change.number)
+        layer = self.layer(change)
         before = compose(
-            (self.layer(c.number), c.shows)
-            for c in self.changes
-            if c.waits and c.number < change.number
+            (self.layer(c), c.shows) for c in self.changes if c.waits and c.number < change.number
         )
         asked = {p: _blocked(p, before) or held(p) for p in layer.entries if change.shows(p)}
         known, since = ({}, FOR_EVER) if force else (self._known(), since)
@@ -169,7 +200,7 @@ class Stack:
     def undo(self, change: Change) -> dict[str, str]:
         """Take a change out of the folder and out of sight; what the user changed since stays."""
         conflicts: dict[str, str] = {}
-        layer = self.layer(change.number)
+        layer = self.layer(change)
         change.was = [p for p in layer.entries if p not in change.same and not change.shows(p)]
         for room in reversed(change.rooms):
             inverse = Layer(Apply(self._base, self._room(room)).inverse)
@@ -284,7 +315,7 @@ class Stack:
     def _forget(self, change: Change) -> None:
         self.changes.remove(change)
         self._layers.pop(change.number, None)
-        remove_tree(self._place(change.number))
+        self._drop_tree(change)
         for room in change.rooms:
             remove_tree(self._room(room))
 
@@ -293,7 +324,7 @@ class Stack:
         if self._view is not None:
             remove_tree(self._view)
             self._view = None
-        self._settings.put_setting(self._name, json.dumps(self._record.plain()))
+        self._settings.put_setting(self._key, json.dumps(self._record.plain()))
 
 
 def _blocked(path: str, before: Mapping[str, Seen]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from oros.abi.errors import AccessDenied, Invalid
-from oros.abi.ids import PERSON, Pid
+from oros.abi.ids import PERSON, Pid, Seq
 from oros.abi.labels import Label
 from oros.abi.message import Json
 from oros.abi.ports import Caller
@@ -34,8 +34,14 @@ FOREIGN = ("web:", "mail:", "tool:", "app:")
 T = TypeVar("T")
 
 
+Origin = Callable[[Pid], tuple[Pid, Seq] | None]
+"""From which process, and as of which event of its journal, one was forked."""
+
+
 class Registry(Protocol):
-    """Told which folders a process has changes in."""
+    """Told which folders a process has changes in; knows which processes are copies."""
+
+    origin: Origin
 
     def note(self, pid: Pid, folder: Path) -> None:
         """A process has a first change in a folder."""
@@ -73,6 +79,9 @@ class Workspace:
             found = Stack(self._home, self._settings, f"{pid}-{self._mark}", self.base)
             with explained(str(self.base.path)):
                 found.recover()
+                source = self._registry.origin(pid) if found.fresh else None
+                if source is not None:
+                    found.inherit(self.stack(source[0]), source[1])
             self._stacks[pid] = found
         return found
 

@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from oros.services.files.names import show
 from oros.services.layers.change import Change
 from oros.services.layers.diff import text_of
 from oros.services.layers.held import runs_later
-from oros.services.layers.workspace import Reviewed, Workspace, threaded
+from oros.services.layers.workspace import Origin, Reviewed, Workspace, threaded
 
 ACTS = ("commit", "discard", "undo", "redo")
 
@@ -55,10 +55,18 @@ class Request:
 class Workspaces:
     """The folders, each once."""
 
-    def __init__(self, settings: Settings, home: Path) -> None:
-        """`home`: where layers are kept."""
+    def __init__(
+        self,
+        settings: Settings,
+        home: Path,
+        origin: Origin = lambda _: None,
+        copies: Callable[[Pid], Iterable[Pid]] = lambda _: (),
+    ) -> None:
+        """`home`: where layers are kept; `copies`: the processes that were forked from one."""
         self._settings = settings
         self._home = home
+        self.origin = origin
+        self._copies = copies
         self._spaces: dict[Path, Workspace] = {}
 
     def space(self, folder: Path) -> Workspace:
@@ -79,7 +87,10 @@ class Workspaces:
             self._settings.put_setting(f"folders:{pid}", json.dumps([*known, str(folder)]))
 
     def _folders(self, pid: Pid) -> list[str]:
-        return [str(f) for f in json.loads(self._settings.get_setting(f"folders:{pid}") or "[]")]
+        """Where a process has changes: a copy also where its original had some."""
+        found = [str(f) for f in json.loads(self._settings.get_setting(f"folders:{pid}") or "[]")]
+        source = self.origin(pid)
+        return found if source is None else list(dict.fromkeys([*found, *self._folders(source[0])]))
 
     def of(self, pid: Pid) -> list[Workspace]:
         """The workspaces that a process has changes in. Raises: NotFound if a folder is gone."""
@@ -101,7 +112,9 @@ class Workspaces:
 
         def work() -> list[Json]:
             return [
-                row(space, change) for space in self.of(pid) for change in space.stack(pid).changes
+                row(space, pid, change)
+                for space in self.of(pid)
+                for change in space.stack(pid).changes
             ]
 
         return await threaded(work)
@@ -118,6 +131,8 @@ class Workspaces:
         for space in self.of(pid):
             async with space.lock:
                 with explained(str(space.base.path)):
+                    for copy in self._copies(pid):  # before it is too late to see what waited
+                        space.stack(copy)
                     some, left = await threaded(partial(perform, space, pid, request))
             done += some
             waits |= left
@@ -157,7 +172,7 @@ def undo(space: Workspace, pid: Pid, to: int | None) -> tuple[list[Json], dict[s
     waits: dict[str, str] = {}
     for change in reversed(chosen):
         waits |= stack.undo(change)
-    return [row(space, c) for c in reversed(chosen)], waits
+    return [row(space, pid, c) for c in reversed(chosen)], waits
 
 
 def redo(space: Workspace, pid: Pid) -> tuple[list[Json], dict[str, str]]:
@@ -167,7 +182,7 @@ def redo(space: Workspace, pid: Pid) -> tuple[list[Json], dict[str, str]]:
     if not undone:
         return [], {}
     waits = stack.redo(undone[0], undone[0].at)
-    return [row(space, undone[0])], waits
+    return [row(space, pid, undone[0])], waits
 
 
 def before_of(changes: list[Change]) -> int:
@@ -175,9 +190,9 @@ def before_of(changes: list[Change]) -> int:
     return min((c.since for c in changes if c.waits), default=0)
 
 
-def row(space: Workspace, change: Change) -> dict[str, Json]:
+def row(space: Workspace, pid: Pid, change: Change) -> dict[str, Json]:
     """A change as `oros diff -o json` shows it."""
-    layer = space.stack(Pid(int(change.key.split(":")[1]))).layer(change.number)
+    layer = space.stack(pid).layer(change)
     paths = [p for p, e in layer.entries.items() if p not in change.same and e.what != "dir"]
     state = "undone"
     if change.state == "live":

@@ -156,7 +156,7 @@ class RunDevice:
             return left
 
         def note(stack: Stack, change: Change) -> str:
-            changed = changes_of(stack.layer(change.number), change.same, view)
+            changed = changes_of(stack.layer(change), change.same, view)
             shown.append(self._outcome(request, result, changed, label, change.left))
             return self._store.put_blob(wire.encode(shown[0]))
 

@@ -75,6 +75,6 @@ def copies_folders() -> None:
     os.rename, os.replace = kept(os.rename), kept(os.replace)
 
 
-_PARTS = (*map(inspect.getsource, (copies_folders, start)), f"start({inspect.getsource(kit)!r})")
-CODE = "\n".join(_PARTS)
+_SENT = f"{inspect.getsource(copies_folders)}\n{inspect.getsource(start)}\n"
+CODE = f"{_SENT}start({inspect.getsource(kit)!r})"
 """What follows `python -c`; then the source's size in bytes."""
