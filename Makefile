@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-local bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -58,6 +58,10 @@ simulate: .venv/ready
 # The model in the box: load, read, write, cancel; two minutes.
 bench-local: .venv/ready
 	$(BIN)/python -m bench.local
+
+# Programs in the sandbox, and their changes as layers; half a minute.
+bench-sandbox: .venv/ready
+	$(BIN)/python -m bench.sandbox
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
