@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from bench.footprint.__main__ import Report
-from oros.abi.ports import Job, Overlay
+from oros.abi.jobs import Job, Overlay
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.services.files.resolve import Root
 from oros.services.layers.capture import capture

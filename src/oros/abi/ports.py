@@ -7,11 +7,12 @@ conformance suite in tests/drivers; a driver is one file that passes it.
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from oros.abi.events import Finish
 from oros.abi.grants import Limits, Usage
 from oros.abi.ids import START, BlobId, Pid, Seq
+from oros.abi.jobs import Job, JobResult, Report
 from oros.abi.labels import Label
 from oros.abi.message import Json, Message
 from oros.abi.syscalls import Effect, Outcome
@@ -261,85 +262,6 @@ class FileServer(Protocol):
 
 
 # ---- programs and tools ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """A folder of the host as the sandbox sees it."""
-
-    host: str
-    path: str
-    right: Literal["r", "rw"]
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """A folder that a job sees copy-on-write: what it changes goes to an upper folder in memory.
-
-    `path` is where it is seen inside, `base` the host's folder under it, which is never written;
-    `lowers` are trees in overlay format over the base, the topmost first. `size` in bytes and
-    `inodes` bound what may be changed: past them the job gets ENOSPC. The bytes count as the job's
-    memory too. While the job runs, nothing may write to the base or the lowers.
-    """
-
-    path: str
-    base: str
-    lowers: tuple[str, ...] = ()
-    size: int = 256 << 20
-    inodes: int = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A program to run, and its bounds (seconds, bytes, counts)."""
-
-    argv: tuple[str, ...]
-    binds: tuple[Bind, ...] = ()
-    cwd: str = "/work"
-    stdin: bytes = b""
-    env: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 30.0
-    cpu: float = 60.0
-    memory: int = 2 << 30
-    processes: int = 128
-    file_size: int = 1 << 30
-    tmp_size: int = 256 << 20
-    output: int = 1 << 20
-    flood: int = 64 << 20
-    overlay: Overlay | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """How it ended. `out`, `err` hold at most `Job.output` bytes each: head and tail.
-
-    `cut_out`, `cut_err` count the bytes that were left away. `ended` says by what. `upper` is an
-    open descriptor of the overlay's upper folder, None without an overlay: it holds what was
-    changed, in overlay format, however the job ended. It is the caller's, who closes it; with it
-    the memory goes. A run that raises leaves none open.
-    """
-
-    exit: int | None
-    signal: int | None
-    out: bytes
-    err: bytes
-    cut_out: int = 0
-    cut_err: int = 0
-    seconds: float = 0.0
-    ended: Literal["self", "time", "flood", "cancel"] = "self"
-    upper: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a sandbox holds on this machine, found by running it; `not_held`: property -> why."""
-
-    backend: str
-    version: str
-    works: bool
-    held: tuple[str, ...] = ()
-    not_held: Mapping[str, str] = field(default_factory=dict)
-    fix: str = ""
 
 
 class Sandbox(Protocol):

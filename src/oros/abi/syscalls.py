@@ -40,7 +40,8 @@ class Spawn(Call):
 
     `program` "" means the default for the model. `nice` 0 is foreground, 1 background; a child is
     never above its parent. `limits` open an account of its own inside the parent's. With `review`
-    nothing that it changes comes into the folder before the person has seen it.
+    nothing that it changes comes into the folder before the person has seen it. `net`: hosts that
+    its programs may reach, such as `example.com` or `*.example.com:8443`; none by default.
     """
 
     goal: str
@@ -50,6 +51,7 @@ class Spawn(Call):
     limits: Limits = NO_LIMITS
     folder: str = ""
     review: bool = False
+    net: tuple[str, ...] = ()
     name: ClassVar[str] = "spawn"
 
 

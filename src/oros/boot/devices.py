@@ -10,13 +10,15 @@ from oros.abi.grants import MountPoint
 from oros.abi.ids import Pid, Seq
 from oros.abi.message import Json
 from oros.abi.ports import Device, FileServer, Store
+from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.kernel.machine import Machine
-from oros.kernel.namespace import HOME
+from oros.kernel.namespace import HOME, WEB
 from oros.services.console import Query
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.run.device import RunDevice
+from oros.services.run.device import Way as RunWay
 
 
 class Devices:
@@ -27,7 +29,7 @@ class Devices:
         self._store = store
         self._sandbox = BwrapSandbox()
         self._spaces = Workspaces(store, layers, self._origin, self._copies)
-        self._runners: dict[MountPoint, Device] = {}
+        self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
 
     def server(self, source: str) -> FileServer:
@@ -45,7 +47,8 @@ class Devices:
         """What performs `run` in a namespace: the sandbox over its /work. Raises: NoDevice."""
         for point in mounts:
             if point.path == HOME:
-                found = self._runners.get(point)
+                web = next((p.source for p in mounts if p.path == WEB), "")
+                found = self._runners.get((point, web))
                 if found is None:
                     scheme, _, root = point.source.partition(":")
                     found = RunDevice(
@@ -55,8 +58,9 @@ class Devices:
                         self._sandbox.python,
                         point.right,
                         review=scheme == "review",
+                        way=way_of(web),
                     )
-                    self._runners[point] = found
+                    self._runners[point, web] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")
 
@@ -90,3 +94,9 @@ class Devices:
             "not_held": dict(report.not_held),
             "fix": report.fix,
         }
+
+
+def way_of(source: str) -> RunWay | None:
+    """The way out to the hosts of a `/web` mount; none without one."""
+    hosts = [h for h in source.removeprefix("web:").split(",") if h]
+    return (lambda record: Way(hosts, record)) if hosts else None

@@ -85,6 +85,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     if call.folder:
         scheme = "review" if call.review else "work"
         mounts = (MountPoint(namespace.HOME, f"{scheme}:{call.folder}", "rw"), *system_mounts())
+    web = (MountPoint(namespace.WEB, f"web:{','.join(call.net)}"),) if call.net else ()
     event = Spawned(
         caller.pid,
         program,
@@ -92,7 +93,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         model.info.name,
         max(caller.nice, call.nice or 0),
         call.limits,
-        mounts,
+        (*mounts, *web),
         pid if caller.pid <= INIT else caller.root,
         caller.accounts + own,
         voice(caller),

@@ -22,8 +22,9 @@ def check(process: Process, call: Call, right: str, table: Table) -> OrosError |
         return NoCall(f"{process.program} has no call {call.name}", f"its calls: {calls}")
     if call.name in WRITES and right != "rw":
         return AccessDenied(f"{call.name}: it is mounted to read", "ask for it to be mounted rw")
-    if isinstance(call, Spawn) and (call.folder or call.review):
-        return AccessDenied("spawn: only the person gives a folder", "a child sees what you see")
+    if isinstance(call, Spawn) and (call.folder or call.review or call.net):
+        why = "spawn: only the person gives a folder or the network"
+        return AccessDenied(why, "a child has what you have")
     return touch(process, call, table)
 
 

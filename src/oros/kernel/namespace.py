@@ -8,7 +8,7 @@ import posixpath
 from oros.abi.errors import AccessDenied, Invalid, NotFound
 from oros.abi.grants import MountPoint
 
-HOME = "/work"
+HOME, WEB = "/work", "/web"
 
 
 def clean(path: str) -> str:

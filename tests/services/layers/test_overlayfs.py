@@ -9,7 +9,7 @@ import shutil
 import pytest
 from tests.services.layers.trees import NAMES, change, photo, sight
 
-from oros.abi.ports import Job, Overlay
+from oros.abi.jobs import Job, Overlay
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.services.files.resolve import Root
 from oros.services.layers.capture import capture

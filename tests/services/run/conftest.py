@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from tests.services.layers.trees import copied, layered
 
+from oros.abi.jobs import Job, JobResult, Report
 from oros.abi.labels import USER
-from oros.abi.ports import Caller, Job, JobResult, Report
+from oros.abi.ports import Caller
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.services.files.resolve import Root
 from oros.services.layers.workspaces import Workspaces

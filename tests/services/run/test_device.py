@@ -4,8 +4,9 @@ import json
 import pytest
 
 from oros.abi.errors import Invalid, NotFound
+from oros.abi.jobs import Report
 from oros.abi.labels import USER, Integrity, Label
-from oros.abi.ports import Caller, Report
+from oros.abi.ports import Caller
 from oros.abi.wire import encode
 from oros.services.files.folder import Folder
 from oros.services.layers.stack import Stack

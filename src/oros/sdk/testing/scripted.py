@@ -17,15 +17,7 @@ from oros.abi.errors import OrosError
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Ask
-from oros.abi.ports import (
-    AskDelta,
-    Clock,
-    Delta,
-    Finished,
-    ModelInfo,
-    ModelRequest,
-    TextDelta,
-)
+from oros.abi.ports import AskDelta, Clock, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 
 INFO = ModelInfo("scripted", 32768, 2, frozenset({"tools", "resume"}), (0, 0, 0))
 WORD = 4

@@ -16,9 +16,10 @@ from oros.abi import wire
 from oros.abi.errors import Busy, Invalid
 from oros.abi.grants import Right
 from oros.abi.ids import BlobId
+from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay
 from oros.abi.labels import Label
 from oros.abi.message import FilePart, Json
-from oros.abi.ports import Bind, Caller, Job, JobResult, Overlay, Sandbox, Store
+from oros.abi.ports import Caller, Sandbox, Store
 from oros.abi.syscalls import Failure, Outcome
 from oros.services.files.faults import explained
 from oros.services.files.names import show
@@ -42,6 +43,7 @@ from oros.services.run.starter import CODE
 HOME = "/work"
 MAX_SECONDS = 3600.0
 MAX_CHANGES = 100
+MAX_FLOWS = 50
 CPU_SECONDS = 60.0
 """Of one process; more when more time was asked for: it may use some cores."""
 ENV = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
@@ -69,6 +71,18 @@ class Request:
         return cls(python, argv, str(args.get("stdin") or "").encode("utf-8", "replace"), seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a program ended, and what it had of the network."""
+
+    result: JobResult
+    flows: Sequence[Flow]
+
+
+Way = Callable[[Callable[[Flow], None]], Egress]
+"""Makes the way out of one run; its argument is told each flow."""
+
+
 class RunDevice:
     """The `run` of processes whose /work is a folder of the host, each over its own changes.
 
@@ -88,14 +102,16 @@ class RunDevice:
         right: Right = "rw",
         *,
         review: bool = False,
+        way: Way | None = None,
     ) -> None:
-        """`review`: all changes wait for the person."""
+        """`review`: all changes wait for the person. `way`: the way out, if there is one."""
         self._sandbox = sandbox
         self._space = space
         self._store = store
         self._python = python
         self._right = right
         self._review = review
+        self._way = way
 
     async def perform(self, who: Caller, args: Mapping[str, Json]) -> Outcome:
         """Run to the end. A program that fails or runs out of time is an outcome, not an error.
@@ -113,8 +129,14 @@ class RunDevice:
                 trees, view = await threaded(lambda: (stack.trees(), stack.view()))
             label = who.label | space.labels.within() | space.scoped(who.pid).within()
             overlay = Overlay(HOME, str(space.base.live), tuple(trees))
-            result = await self._sandbox.run(self._job(who, request, overlay))
-            return await self._taken(who, request, result, view, label)
+            flows: list[Flow] = []
+            job = self._job(who, request, overlay)
+            if self._way is not None:
+                job = replace(job, egress=self._way(flows.append))
+            result = await self._sandbox.run(job)
+            heard = frozenset(f"web:{f.host}" for f in flows if f.down)
+            label = label | Label(origins=heard) if heard else label
+            return await self._taken(who, request, Ran(result, flows), view, label)
 
     async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:  # noqa: ARG002 - the port's
         """EAGAIN: it can be done again; None for a run of old, which wrote into the folder."""
@@ -136,14 +158,15 @@ class RunDevice:
         return Job(argv, binds, HOME, stdin, ENV, seconds=seconds, cpu=cpu, overlay=over)
 
     async def _taken(
-        self, who: Caller, request: Request, result: JobResult, view: Root, label: Label
+        self, who: Caller, request: Request, ran: Ran, view: Root, label: Label
     ) -> Outcome:
         """Make a layer of what was changed; what is shown of the run is kept with it."""
+        result = ran.result
         if result.upper is None:
-            return self._outcome(request, result, [], label)
+            return self._outcome(request, ran, [], label)
         upper = Root.held(result.upper, self._space.base.path)
         if self._right == "r":
-            return self._outcome(request, result, [], label)
+            return self._outcome(request, ran, [], label)
         shown: list[Outcome] = []
 
         def fill(place: Path) -> list[str]:
@@ -157,12 +180,14 @@ class RunDevice:
 
         def note(stack: Stack, change: Change) -> str:
             changed = changes_of(stack.layer(change), change.same, view)
-            shown.append(self._outcome(request, result, changed, label, change.left))
+            shown.append(self._outcome(request, ran, changed, label, change.left))
             return self._store.put_blob(wire.encode(shown[0]))
 
-        taken = await self._space.take(who, lambda _: fill, review=self._review, note=note)
+        taken = await self._space.take(
+            who, lambda _: fill, review=self._review or reviewed(label), note=note
+        )
         if not shown:
-            return self._outcome(request, result, [], label)
+            return self._outcome(request, ran, [], label)
         return with_layer(shown[0], taken)
 
     async def _again(self, who: Caller, made: Change) -> Outcome:
@@ -177,11 +202,12 @@ class RunDevice:
     def _outcome(
         self,
         request: Request,
-        result: JobResult,
+        ran: Ran,
         changed: Sequence[Changed],
         label: Label,
         left: Sequence[str] = (),
     ) -> Outcome:
+        result = ran.result
         out, err = readable(result.out), readable(result.err)
         value: dict[str, Any] = {
             "exit": result.exit,
@@ -194,6 +220,8 @@ class RunDevice:
         }
         if len(changed) > MAX_CHANGES:
             value["changes"] = len(changed)
+        if ran.flows:
+            value["flows"] = [told_flow(f) for f in ran.flows[:MAX_FLOWS]]
         if left:
             value["note"] = f"not kept, as they are no files: {spelled([*left])}"
         if result.exit != 0 and (error := _error(request, result, err)):
@@ -229,6 +257,13 @@ def _error(request: Request, result: JobResult, err: str) -> str:
         guess = ", perhaps out of memory" if result.signal == signals.SIGKILL else ""
         return f"killed by signal {result.signal} ({name}{guess})\n{said}".strip()
     return said
+
+
+def told_flow(flow: Flow) -> dict[str, Json]:
+    """A connection as a model and a trace see it: where to, what came of it, how much."""
+    value: dict[str, Json] = {"host": flow.host, "port": flow.port, "decision": flow.decision}
+    value |= {"up": flow.up, "down": flow.down}
+    return value | {k: v for k, v in (("why", flow.why), ("url", flow.url)) if v}
 
 
 def with_layer(outcome: Outcome, taken: Taken) -> Outcome:

@@ -22,6 +22,8 @@ def run(session: Session, options: Options) -> int:
     args |= {"limits": dict(options.budget), "nice": options.nice}
     if options.review:
         args["review"] = True
+    if options.net:
+        args["net"] = options.net
     pid = session.call("spawn", goal=goal_of(options), **args)["pid"]
     if options.detach:
         session.give(options.output, {"pid": pid}, [str(pid)])
@@ -166,6 +168,13 @@ def run_options(parser: ArgumentParser) -> None:
     parser.add_argument("--nice", type=int, choices=(0, 1), default=None, help="1: background")
     parser.add_argument(
         "--review", action="store_true", help="change nothing here before `oros commit`"
+    )
+    parser.add_argument(
+        "--net",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="its programs may reach this host, such as example.com or *.example.com:8443",
     )
     parser.add_argument("-d", "--detach", action="store_true", help="print its pid, do not follow")
     parser.add_argument("--stream", action="store_true", help="every event as a line of JSON")

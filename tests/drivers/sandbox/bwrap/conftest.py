@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oros.abi.ports import Bind, Job, JobResult
+from oros.abi.jobs import Bind, Job, JobResult
 from oros.drivers.sandbox.bwrap import BwrapSandbox
 
 

@@ -18,7 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from oros.abi.ports import Job, Overlay
+from oros.abi.jobs import Job, Overlay
 from oros.drivers.sandbox.bwrap import BwrapSandbox
 
 PROBES = Path(__file__).with_name("probes.py")

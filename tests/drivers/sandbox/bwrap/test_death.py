@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import oros
-from oros.abi.ports import Bind, Job
+from oros.abi.jobs import Bind, Job
 from oros.drivers.sandbox.bwrap import BwrapSandbox, orphans
 from oros.drivers.sandbox.bwrap.execute import _started
 from oros.drivers.sandbox.bwrap.tree import open_gate, readable
@@ -123,7 +123,7 @@ def test_what_a_dead_daemon_left_at_the_gate_is_swept(sandbox: BwrapSandbox, wor
 
 def test_nothing_outlives_a_killed_daemon(work: Path) -> None:
     daemon = (
-        "import asyncio\nfrom oros.abi.ports import Bind, Job\n"
+        "import asyncio\nfrom oros.abi.jobs import Bind, Job\n"
         "from oros.drivers.sandbox.bwrap import BwrapSandbox\n"
         "async def main():\n s = BwrapSandbox(); await s.probe()\n"
         f" await s.run(Job((*s.python(), '-c', {GRANDCHILD + 'time.sleep(60)'!r}),"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oros.abi.errors import Invalid, NotEnforced
-from oros.abi.ports import Bind, Job
+from oros.abi.jobs import Bind, Job
 from oros.drivers.sandbox.bwrap import BwrapSandbox, survey
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.services.layers.trees import photo
 
 from oros.abi.errors import Invalid
-from oros.abi.ports import Bind, Job, JobResult, Overlay
+from oros.abi.jobs import Bind, Job, JobResult, Overlay
 from oros.services.files.resolve import Root
 from oros.services.layers.tree import Layer
 

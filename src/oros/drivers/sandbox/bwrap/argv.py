@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oros.abi.errors import Invalid
-from oros.abi.ports import Bind, Job, Overlay
+from oros.abi.jobs import Bind, Job, Overlay
 
 INSIDE_UID = 1000
 HOME = "/tmp"  # noqa: S108 - the sandbox's own tmpfs, gone with it
@@ -119,7 +119,8 @@ def options(job: Job, binds: Sequence[Bind], numbers: Numbers) -> list[str]:
     for bind in binds:
         made += ["--bind" if bind.right == "rw" else "--ro-bind", bind.host, bind.path]
     made += ["--chdir", job.cwd, "--remount-ro", "/dev", "--remount-ro", "/"]
-    for name, value in {**ENVIRONMENT, **job.env}.items():
+    way = job.egress.env if job.egress is not None else {}
+    for name, value in {**ENVIRONMENT, **way, **job.env}.items():
         made += ["--setenv", name, value]
     return made
 

@@ -5,7 +5,7 @@ to an open program here. Which properties a policy needs is decided above.
 """
 
 from oros.abi.errors import NotEnforced
-from oros.abi.ports import Job, JobResult, Report
+from oros.abi.jobs import Job, JobResult, Report
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.output import Spool
 from oros.drivers.sandbox.bwrap.survey import survey

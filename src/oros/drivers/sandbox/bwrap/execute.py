@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from oros.abi.errors import Invalid, NotEnforced
-from oros.abi.ports import Bind, Job, JobResult
+from oros.abi.jobs import Bind, Job, JobResult
 from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
 from oros.drivers.sandbox.bwrap.orphans import NAME
@@ -66,7 +66,9 @@ async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResu
                 _confine(setup, bounds, tree.init, cell)
             except (ProcessLookupError, FileNotFoundError) as e:  # it fell while it was built
                 raise await tree.refusal() from e
-            result = await _follow(tree, job, spool)
+            way = contextlib.nullcontext() if job.egress is None else job.egress.serving(tree.init)
+            async with way:
+                result = await _follow(tree, job, spool)
         return result if upper is None else replace(result, upper=upper.take())
 
 
@@ -82,7 +84,8 @@ async def _started(
 
         status, status_end = await stack.enter_async_context(pipe())
         gate = stack.enter_context(open_gate())
-        files = {path: file("file", text.encode()) for path, text in argv.FILES.items()}
+        shown = {**argv.FILES, **(job.egress.files if job.egress is not None else {})}
+        files = {path: file("file", text.encode()) for path, text in shown.items()}
         numbers = argv.Numbers(status_end.number, gate, file("filter", setup.filter), files)
         folders = [*setup.python.binds, *job.binds]
         layers = () if job.overlay is None else argv.layers(job.overlay)

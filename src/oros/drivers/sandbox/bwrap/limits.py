@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oros.abi.errors import NotEnforced
-from oros.abi.ports import Job
+from oros.abi.jobs import Job
 
 FILES = 1024
 OWN = 2  # bubblewrap's own processes inside

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from oros.abi.ports import Bind
+from oros.abi.jobs import Bind
 
 FLAGS = ("-B", "-s")  # no bytecode files in the person's folder, no packages of a user's home
 SYSTEM = Path("/usr")

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from oros.abi.errors import DeviceFailed, NotEnforced, OrosError
-from oros.abi.ports import Job, Overlay, Report
+from oros.abi.jobs import Job, Overlay, Report
 from oros.drivers.sandbox.bwrap import cgroup, orphans, pythons
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.seccomp import compile_filter

@@ -1,0 +1,1 @@
+"""Drivers for what a sandboxed program may reach of the network."""
