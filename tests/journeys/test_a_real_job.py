@@ -36,3 +36,11 @@ def test_count_by_species_into_a_new_file(boxed) -> None:
     assert "run" in log.stdout
     replayed = boxed.json("replay", "2")
     assert replayed["same"], replayed["differs"]
+
+    # I take it back, and have it again.
+    assert boxed.oros("undo", "2", "--to", "0").returncode == 0
+    assert not (boxed.work / "counts.csv").exists()
+    while boxed.oros("redo", "2").returncode == 0:
+        pass
+    with (boxed.work / "counts.csv").open(newline="") as f:
+        assert {row["species"]: int(row["count"]) for row in csv.DictReader(f)} == counts

@@ -189,3 +189,57 @@ def test_copies_have_what_it_had_changed_and_one_is_kept(machine, folder) -> Non
     assert machine.oros("discard", str(pid)).returncode == 0
     assert machine.oros("commit", str(copies[1])).returncode == 0
     assert (folder / "both.txt").read_text() == "from the first"
+
+
+HOSTILE = """
+import os, shutil, socket, subprocess, sys
+def tried(act):
+    try:
+        act()
+    except BaseException as e:
+        print(type(e).__name__, end=' ')
+for name in os.listdir('.'):
+    tried(lambda: os.chmod(name, 0))
+    tried(lambda: os.utime(name, (0, 0)))
+    tried(lambda: os.rename(name, name + '.gone'))
+for root, folders, files in os.walk('.', topdown=False):
+    for name in files + folders:
+        tried(lambda: os.remove(os.path.join(root, name)))
+tried(lambda: os.symlink('/etc', 'shell'))
+tried(lambda: os.mkfifo('pipe'))
+tried(lambda: os.mknod('null', 0o20666, os.makedev(1, 3)))
+tried(lambda: os.makedirs('.git/hooks'))
+tried(lambda: open('.git/hooks/pre-commit', 'w').write('evil'))
+tried(lambda: os.link('/etc/passwd', 'passwd'))
+tried(lambda: os.chmod('.', 0o777))
+tried(lambda: open('../escaped', 'w').write('x'))
+tried(lambda: open('a' * 255, 'w').write('x'))
+tried(lambda: open(b'\\xff\\n', 'w').write('x'))
+deep = 'd'
+for _ in range(200):
+    tried(lambda: os.mkdir(deep))
+    deep += '/d'
+tried(lambda: os.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 1 << 40))
+tried(lambda: socket.create_connection(('127.0.0.1', 80), 1))
+loop = 'while :; do echo x >> still; done'
+tried(lambda: subprocess.Popen(['sh', '-c', loop], start_new_session=True))
+tried(lambda: [open(f'many{i}', 'w') for i in range(60000)])
+tried(lambda: open('big', 'wb').write(b'x' * (300 << 20)))
+"""
+
+
+def test_a_hostile_program_tries_everything_and_nothing_is_left_of_it(machine, folder) -> None:
+    before = photo(folder)
+    pid = machine.start(goal(python(HOSTILE)), "-p", "steps", "--review")
+    assert machine.oros("wait", str(pid)).returncode == 0
+    assert photo(folder) == before
+    assert not (folder.parent / "escaped").exists()
+    told = machine.json("diff", str(pid))
+    assert told[0]["state"] == "waits"
+    assert told[0]["count"] > 100
+    returned = [f["event"] for f in machine.json("log", str(pid)) if f["kind"] == "call_returned"]
+    (value,) = [e["outcome"]["value"] for e in returned]
+    assert value["exit"] == 0, value  # it came to its end, whatever it met
+    assert machine.oros("discard", str(pid)).returncode == 0
+    assert photo(folder) == before
+    assert not any((machine.home / "layers").rglob("still"))

@@ -160,7 +160,9 @@ def test_before_the_steps_are_written_down_it_can_be_forgotten(folder, tmp_path)
     target, source = Root(folder), Layer(lay(tmp_path / "layer", {"a.txt": b"A", "n/m": b"m"}))
     act = Apply(target, tmp_path / "room")
     act.prepare(source, plan(target, source, {}, FUTURE, lambda _: True))
-    Apply(target, tmp_path / "room").forget()
+    again = Apply(target, tmp_path / "room")
+    again.forget()
+    again.clear()
     after = photo(folder)
     after["."] = before["."]
     assert after == before

@@ -27,7 +27,7 @@ from oros.services.layers.tree import (
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-STEPS = "steps.json"
+STEPS, DRAFT = "steps.json", "draft.json"
 INVERSE = "inverse"
 
 DONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -59,6 +59,7 @@ class Apply:
         """Copy, keep, write down: nothing in the folder's own files is changed. Raises: OSError."""
         try:
             self._room.mkdir(mode=0o700, parents=True)
+            self._write(DRAFT, plan.steps)
             about = os.fstat(self._target.fd)  # before the hidden folder changes its time
             os.mkdir(self._stage, 0o700, dir_fd=self._target.fd)
             owner = (about.st_uid, about.st_gid) if os.geteuid() == 0 else None
@@ -67,24 +68,43 @@ class Apply:
                     if step.number:
                         self._copy(layer, step, stage, owner)
             _Inverse(self._target, self.inverse, about).make(plan.steps, owner)
-            part = self._room / f"{STEPS}.part"
-            with part.open("w") as file:
-                json.dump([s.plain() for s in plan.steps], file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(self._room / STEPS)
+            self._write(STEPS, plan.steps)
         except BaseException:
-            self.forget()
+            self._sweep()
             raise
 
-    def forget(self) -> None:
-        """Take back what was prepared and not decided. Raises: OSError."""
+    def _write(self, name: str, steps: Sequence[Step]) -> None:
+        part = self._room / f"{name}.part"
+        with part.open("w") as file:
+            json.dump([s.plain() for s in steps], file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self._room / name)
+
+    def _read(self, name: str) -> list[Step]:
+        try:
+            return [Step.read(s) for s in json.loads((self._room / name).read_text())]
+        except FileNotFoundError:
+            return []
+
+    def forget(self) -> Left:
+        """Take back what was prepared and not decided; `clear` ends it. Raises: OSError.
+
+        Second names that came and went have given files a new ctime: how they are now is returned,
+        lest it be taken for the user's doing.
+        """
         self._sweep()
+        remove_tree(self.inverse)
+        found = ((s, self._stamp(s.path)) for s in self._read(DRAFT) if s.was is not None)
+        return {s.path: now for s, now in found if s.was and now and now.same(s.was)}
+
+    def clear(self) -> None:
+        """Remove all that is known of it."""
         remove_tree(self._room)
 
     def finish(self) -> Left:
         """Do the steps, or what is left of them. Raises: OSError."""
-        steps = [Step.read(s) for s in json.loads((self._room / STEPS).read_text())]
+        steps = self._read(STEPS)
         for step in steps:
             try:
                 self._do(step)

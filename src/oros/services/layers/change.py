@@ -7,7 +7,8 @@ from oros.abi.message import Json
 
 WAITS = "not committed yet"
 
-State = Literal["live", "undone"]
+State = Literal["live", "undoing", "undone"]
+"""`undoing`: its undo was begun, and must be ended."""
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Change:
 
     def shows(self, path: str) -> bool:
         """Whether a path of it is seen by the process and not in the folder."""
-        if self.state == "undone" or path in self.same:
+        if self.state != "live" or path in self.same:
             return False
         return self.pending is None or path in self.pending
 

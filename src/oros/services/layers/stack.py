@@ -199,21 +199,28 @@ class Stack:
 
     def undo(self, change: Change) -> dict[str, str]:
         """Take a change out of the folder and out of sight; what the user changed since stays."""
+        if change.state == "undone":
+            return {}
+        if change.state == "live":
+            layer = self.layer(change)
+            change.was = [p for p in layer.entries if p not in change.same and not change.shows(p)]
+            change.state = "undoing"
+            self._save()
         conflicts: dict[str, str] = {}
-        layer = self.layer(change)
-        change.was = [p for p in layer.entries if p not in change.same and not change.shows(p)]
         for room in reversed(change.rooms):
             inverse = Layer(Apply(self._base, self._room(room)).inverse)
             made = plan(self._base, inverse, self._known(), change.at, lambda _: True)
             conflicts |= made.conflicts
+            change.was = [p for p in change.was if p not in made.conflicts]
             self._apply(change, inverse, made, [], change.pending or {}, back=True)
-        change.was = [p for p in change.was if p not in conflicts]
         change.state = "undone"
         self._save()
         return conflicts
 
     def redo(self, change: Change, since: int) -> dict[str, str]:
         """Bring an undone change back to where it was; what the user changed since stays."""
+        if change.state != "undone":
+            return {}
         change.state, was, change.was = "live", set(change.was), []
         if not was:
             self._save()
@@ -239,16 +246,15 @@ class Stack:
     def recover(self) -> None:
         """Finish or forget what a crash cut. Raises: OSError."""
         doing = self._record.doing
-        if doing is None:
-            return
-        act = Apply(self._base, self._room(doing.room))
-        change = next(c for c in self.changes if c.number == doing.number)
-        if act.decided:
-            self._finish(act, change, doing)
-        else:
-            act.forget()
-            self._record.doing = None
-            self._save()
+        if doing is not None:
+            act = Apply(self._base, self._room(doing.room))
+            change = next(c for c in self.changes if c.number == doing.number)
+            if act.decided:
+                self._finish(act, change, doing)
+            else:
+                self._forgo(act)
+        for change in [c for c in self.changes if c.state == "undoing"]:
+            self.undo(change)
 
     def _apply(
         self,
@@ -268,10 +274,16 @@ class Stack:
             with explained(str(self._base.path)):
                 act.prepare(layer, made)
         except BaseException:
-            self._record.doing = None
-            self._save()
+            self._forgo(act)
             raise
         self._finish(act, change, doing)
+
+    def _forgo(self, act: Apply) -> None:
+        """An application that was not decided is none."""
+        self._remember(act.forget())
+        self._record.doing = None
+        self._save()
+        act.clear()
 
     def _finish(self, act: Apply, change: Change, doing: Doing) -> None:
         with explained(str(self._base.path)):
