@@ -136,7 +136,7 @@ class Follow:
         took = draw.seconds(time.perf_counter() - self.begun)
         count = self.used["calls"]
         calls = "1 call" if count == 1 else f"{count} calls"
-        held = [f"not all is in your folder: oros diff {self.pid} · oros commit {self.pid}"]
+        held = [f"not in your folder yet: oros diff {self.pid} · oros commit {self.pid}"]
         waits = held if self.waits else []
         return [*self.files(), *waits, f"{took} · {calls} · {story.usage(self.used)}"]
 

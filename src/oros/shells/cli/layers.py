@@ -29,7 +29,9 @@ def diff(session: Session, options: Options) -> int:
     """Show what is not in the folder; with --all, every change and where it stands."""
     if options.all or options.output == "json":
         rows = json.loads(text_of(session, f"/proc/{options.pid}/layers"))
-        session.give(options.output, rows, table(session, rows))
+        session.give(options.output, rows, table(session, rows) if rows else ())
+        if not rows and options.output == "text":
+            session.terminal.note(f"process {options.pid} has changed no file", "dim")
         return 0
     text = text_of(session, f"/proc/{options.pid}/diff")
     for line in text.splitlines():
