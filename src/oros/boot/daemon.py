@@ -75,6 +75,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         )
         kernel = Kernel(world)
         devices.machine = kernel.m
+        devices.sweep(clock.wall())
         boot(kernel, home / JOURNAL)
         console = Console(kernel, oros.__version__)
         console.queries |= models.queries() | devices.queries()

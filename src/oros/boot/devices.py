@@ -79,6 +79,10 @@ class Devices:
         found = ((p.pid, self._origin(p.pid)) for p in rows)
         return [copy for copy, source in found if source is not None and source[0] == pid]
 
+    def sweep(self, now: float) -> None:
+        """Forget what was changed long ago and can't be undone any more."""
+        self._spaces.sweep(now)
+
     def queries(self) -> dict[str, Query]:
         """What a person may ask about devices."""
         return {"doctor": self.doctor}

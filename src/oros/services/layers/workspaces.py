@@ -18,10 +18,14 @@ from oros.abi.ports import Caller
 from oros.services.files.faults import explained
 from oros.services.files.labels import Settings
 from oros.services.files.names import show
-from oros.services.layers.change import Change
+from oros.services.layers.change import Change, Record
 from oros.services.layers.diff import text_of
 from oros.services.layers.held import runs_later
+from oros.services.layers.tree import remove_tree
 from oros.services.layers.workspace import Origin, Reviewed, Workspace, threaded
+
+KEPT_SECONDS = 30 * 86400.0
+"""How long a change can be undone: what it replaced takes room on the disk."""
 
 ACTS = ("commit", "discard", "undo", "redo")
 
@@ -95,6 +99,26 @@ class Workspaces:
     def of(self, pid: Pid) -> list[Workspace]:
         """The workspaces that a process has changes in. Raises: NotFound if a folder is gone."""
         return [self.space(Path(folder)) for folder in self._folders(pid)]
+
+    def sweep(self, now: float) -> list[str]:
+        """Forget changes of which nothing waits and that were made long ago; the stacks' names.
+
+        They are in the folder then, and can't be undone any more. `now`: seconds since 1970.
+        """
+        gone: list[str] = []
+        for place in sorted(self._home.iterdir()) if self._home.exists() else ():
+            key = f"layers:{place.name}"
+            try:
+                record = Record.read(json.loads(self._settings.get_setting(key) or "{}"))
+            except (ValueError, KeyError, TypeError):
+                continue  # not ours to judge; who asks for it is told
+            last = max((c.at for c in record.changes), default=0) / 1e9
+            waits = record.doing is not None or any(c.waits for c in record.changes)
+            if not waits and last < now - KEPT_SECONDS and not any(place.glob("*.of-*")):
+                remove_tree(place)
+                self._settings.put_setting(key, json.dumps(Record().plain()))
+                gone.append(place.name)
+        return gone
 
     # ---- for people ----------------------------------------------------------------------------
 
