@@ -1,0 +1,1 @@
+"""Warm interpreters: forked from a process that has imported all, then confined."""

@@ -1,0 +1,185 @@
+"""A forked interpreter from outside: its birth, its signals, its death.
+
+Its first process is pid 1 of a pid namespace: when that is killed, the kernel kills all the others,
+and its pidfd turns readable only after the last is dead.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from oros.abi.errors import NotEnforced
+from oros.drivers.sandbox.zygote.interpreter import Death
+
+MESSAGE = 1 << 16
+MOMENT = 1.0
+"""Seconds; what it takes from the end of the channel to that of the process."""
+
+
+class Child:
+    """A child that is asked for; the port is `Body` of `interpreter`."""
+
+    def __init__(self) -> None:
+        self.control, control = socket.socketpair()
+        self._parent, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (self.out, out), (self.err, err) = os.pipe(), os.pipe()
+        self.init = 0
+        self.upper: int | None = None
+        self._theirs = [control.detach(), out, err, told.detach()]
+        self._init_fd = self._fd = -1
+        self._death: Death | None = None
+        self._after: Sequence[Callable[[], None]] = ()
+
+    @property
+    def numbers(self) -> list[int]:
+        """The descriptors that the zygote is sent."""
+        return self._theirs
+
+    def handed_over(self) -> None:
+        """Let go of them."""
+        for number in self._theirs:
+            os.close(number)
+        self._theirs = []
+
+    def after(self, *calls: Callable[[], None]) -> None:
+        """What is to be done once it is dead."""
+        self._after = calls
+
+    async def stand(self) -> None:
+        """Wait until its walls stand. Raises: NotEnforced."""
+        told, numbers = await message(self._parent)
+        self._init_fd, *upper = numbers or [-1]
+        self.upper = upper[0] if upper else None
+        if "ready" not in told or self._init_fd < 0:
+            raise NotEnforced(f"the sandbox does not stand: {told.get('error', 'it fell')}")
+        self.init = _pid(self._init_fd)
+        if self.init <= 0:
+            raise NotEnforced("the sandbox fell while it was built")
+
+    async def release(self) -> None:
+        """Let the interpreter start. Raises: NotEnforced."""
+        self._parent.send(b".")
+        told, numbers = await message(self._parent)
+        if "armed" not in told or not numbers:
+            raise NotEnforced(f"the sandbox does not stand: {told.get('error', 'it fell')}")
+        self._fd = numbers[0]
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the interpreter; to a dead one, too."""
+        _signal(self._fd, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill all of it; returns before it is dead."""
+        _signal(self._init_fd, signal.SIGKILL)
+
+    async def end(self, *, dying: bool = False) -> Death:
+        """Kill it; when this returns, even cancelled, all of it is dead. Again is harmless.
+
+        `dying`: it seems to end by itself, so it has a moment to say how.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while self._death is None:
+            try:
+                await self._die(dying=dying)
+            except asyncio.CancelledError as e:
+                cancelled = e  # a promise: nothing lives on; it is passed on below
+        if cancelled is not None:
+            raise cancelled
+        return self._death
+
+    async def discard(self) -> None:
+        """End one that nobody has taken over yet."""
+        await self.end()
+        self.control.close()
+        os.close(self.out)
+        os.close(self.err)
+        self.forget()
+
+    def forget(self) -> None:
+        """Close what would be handed on to the caller."""
+        if self.upper is not None:
+            os.close(self.upper)
+            self.upper = None
+
+    async def _die(self, *, dying: bool) -> None:
+        self.handed_over()
+        status = None
+        if dying:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MOMENT):
+                    told, numbers = await message(self._parent)
+                    status = told.get("status")
+                    for number in numbers:  # of one that lies
+                        os.close(number)
+        if self._init_fd >= 0:
+            self.kill()
+            await readable(self._init_fd)
+        if self._death is not None:
+            return
+        self._death = _verdict(status)
+        for number in (self._init_fd, self._fd):
+            if number >= 0:
+                os.close(number)
+        self._init_fd = self._fd = -1
+        self._parent.close()
+        for call in self._after:
+            call()
+
+
+def _pid(number: int) -> int:
+    """The process of a pidfd, as it is numbered here; -1: it is dead."""
+    about = Path(f"/proc/self/fdinfo/{number}").read_text()
+    return int(about.partition("\nPid:")[2].split()[0])
+
+
+def _verdict(status: object) -> Death:
+    if type(status) is not int:
+        return Death(None, signal.SIGKILL)
+    return Death(status, None) if status >= 0 else Death(None, -status)
+
+
+def _signal(number: int, kind: signal.Signals) -> None:
+    if number >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(number, kind)
+
+
+async def message(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The next message of a socket, and the descriptors with it; {} if there won't be one."""
+    await readable(sock.fileno())
+    try:
+        data, numbers, _, _ = socket.recv_fds(sock, MESSAGE, 4)
+        told = json.loads(data or b"{}")
+    except (OSError, ValueError):
+        return {}, []
+    return (told if isinstance(told, dict) else {}), numbers
+
+
+async def readable(number: int) -> None:
+    """Wait until a descriptor can be read."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(number, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(number)
+
+
+@contextlib.contextmanager
+def memory_file(data: bytes) -> Iterator[int]:
+    """Open a file in memory that holds `data`, at its start."""
+    number = os.memfd_create("sources", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(number, view) :]
+        os.lseek(number, 0, os.SEEK_SET)
+        yield number
+    finally:
+        os.close(number)

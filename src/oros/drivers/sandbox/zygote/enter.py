@@ -1,0 +1,321 @@
+"""The way of a forked child into its sandbox: seven namespaces, a new root, no rights, a filter.
+
+It travels as source with the zygote and imports nothing of oros; what is shown and bounded comes in
+a request, so that nothing is chosen here. Two processes are needed: the first maps the folders (as
+root, where the daemon is root), gives up its uid and makes the namespaces; its child is pid 1 of
+the new ones, builds the root and locks itself in. A failure is told by OSError and ends the child.
+
+Needs Linux 5.12 (mount_setattr). Sources: user_namespaces(7), mount_setattr(2), pivot_root(2),
+capabilities(7); the order of the steps is that of bubblewrap's main().
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import resource
+import socket
+import struct
+from typing import Any
+
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442  # the same on all architectures
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+CLONE, RECURSIVE, EMPTY_PATH, FROM_FD = 1, 0x8000, 0x1000, 0x4
+READ_ONLY, NOSUID, NODEV, NOEXEC, IDMAP = 1, 2, 4, 8, 0x100000
+DETACH, SLAVE, PRIVATE = 2, 0x80000 | 0x4000, 0x40000 | 0x4000
+NEW_MOUNTS, NEW_USER = 0x20000, 0x10000000
+NEW_REST = 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000  # cgroup uts ipc pid net
+CAPBSET_DROP, SET_SECCOMP, NO_NEW_PRIVS, AMBIENT, DUMPABLE = 24, 22, 38, 47, 4
+LAST_CAPABILITY = 63
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
+         "stderr": "/proc/self/fd/2", "core": "/proc/kcore", "ptmx": "pts/ptmx"}  # fmt: skip
+COVERED = ("sys", "sysrq-trigger", "irq", "bus")  # of /proc: seen, never written
+BASE = "/tmp"  # noqa: S108 - where the new root is built; any folder that is there will do
+SIOCSIFFLAGS, UP = 0x8914, 0x41
+
+Request = dict[str, Any]
+Spaces = dict[tuple[int, int], int]
+"""Owner (uid, gid) -> a user namespace that maps it."""
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(what: str, result: int) -> int:
+    """Pass a result on. Raises: OSError that says what failed."""
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+    return result
+
+
+def mount(kind: str, at: str, flags: int, data: str = "") -> None:
+    """Mount a new filesystem; its folder is made. Raises: OSError."""
+    os.makedirs(at, exist_ok=True)  # noqa: PTH103 - plain os throughout, as it is sent in
+    done = libc.mount(kind.encode(), at.encode(), kind.encode(), flags, data.encode())
+    call(f"mount {kind} at {at}", done)
+
+
+def taken(path: str) -> int:
+    """A copy of what is mounted at a path and below; not attached yet."""
+    tree = libc.syscall(OPEN_TREE, -100, os.fsencode(path), CLONE | RECURSIVE | os.O_CLOEXEC)
+    return call(f"open_tree of {path}", tree)
+
+
+def restrict(what: str, number: int, flags: int, *, below: bool = True, space: int = 0) -> None:
+    """Set flags of a mount (and of all below it), or map its owners by a user namespace."""
+    attributes = struct.pack("QQQQ", flags, 0, 0, space)
+    how = EMPTY_PATH | (RECURSIVE if below else 0)
+    size = ctypes.c_size_t(len(attributes))
+    call(what, libc.syscall(MOUNT_SETATTR, number, b"", how, attributes, size))
+
+
+def attach(tree: int, at: str) -> None:
+    """Put a copy at a place, and let go of it. Raises: OSError."""
+    call(f"move_mount to {at}", libc.syscall(MOVE_MOUNT, tree, b"", -100, os.fsencode(at), FROM_FD))
+    os.close(tree)
+
+
+def place(path: str, *, folder: bool) -> str:
+    """Make the folder or the empty file that something is to be attached at, if it is not there."""
+    if os.path.exists(path):  # noqa: PTH110
+        return path
+    os.makedirs(path if folder else os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+    if not folder:
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o444))
+    return path
+
+
+def show(path: str, at: str, flags: int) -> None:
+    """Show a file or a folder, with all that is mounted below it, at another place."""
+    tree = taken(path)
+    restrict(f"flags of {path}", tree, flags)
+    attach(tree, place(at, folder=os.path.isdir(path)))  # noqa: PTH112
+
+
+# ---- the zygote, once ----------------------------------------------------------------------
+
+
+def gather(packages: list[str], at: str) -> list[str]:
+    """Show folders of packages below `at`, to this process and its children; where they are.
+
+    So they have a place inside that no folder of a job can cover, and that tells nothing of where
+    they are on the host.
+    """
+    uid, gid = os.getuid(), os.getgid()
+    call("unshare mounts", libc.unshare(NEW_MOUNTS | (NEW_USER if uid else 0)))
+    if uid:
+        own(uid, gid, (uid, gid))
+    call("slave mounts", libc.mount(None, b"/", None, SLAVE, None))
+    trees = [taken(path) for path in packages]
+    mount("tmpfs", at, NOSUID | NODEV, "size=1m,mode=755")
+    for n, tree in enumerate(trees):
+        attach(tree, place(f"{at}/{n}", folder=True))
+    place(f"{at}/stage", folder=True)
+    return [f"{at}/{n}" for n in range(len(packages))]
+
+
+# ---- the first process: folders, uid, namespaces ---------------------------------------------
+
+
+def user_namespace(who: tuple[int, int], uid: int) -> int:
+    """Make a user namespace that maps one owner to `uid`; a descriptor of it."""
+    made, say_made = os.pipe()
+    opened, hold = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(hold)
+        if libc.unshare(NEW_USER) == 0:
+            os.write(say_made, b".")
+            os.read(opened, 1)  # the namespace lives until the parent has opened it
+        os._exit(0)
+    os.close(say_made)
+    if os.read(made, 1) != b".":
+        raise OSError(1, "a user namespace for the idmap was refused")
+    for kind, inside in zip(("uid", "gid"), who, strict=True):
+        write(f"/proc/{child}/{kind}_map", f"{inside} {uid} 1")
+    space = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    for end in (made, opened, hold):
+        os.close(end)
+    os.waitpid(child, 0)
+    return space
+
+
+def owner(folder: str) -> tuple[int, int]:
+    """Who owns it."""
+    about = os.stat(folder)  # noqa: PTH116
+    return about.st_uid, about.st_gid
+
+
+def map_owners(asked: Request, spaces: Spaces) -> None:
+    """Have a user namespace for each owner of the folders; the zygote keeps them. Raises: OSError.
+
+    There is one uid that a zygote's children get.
+    """
+    for folder in (*(host for host, _, _ in asked["binds"]), *asked["layers"]):
+        if (found := owner(folder)) not in spaces:
+            spaces[found] = user_namespace(found, asked["uid"])
+
+
+def stage(folders: list[str], at: str, spaces: Spaces) -> list[str]:
+    """Show folders of any owner as our uid's, in a mount namespace of our own; where they are."""
+    call("unshare mounts", libc.unshare(NEW_MOUNTS))
+    call("private mounts", libc.mount(None, b"/", None, PRIVATE, None))
+    trees = []
+    for folder in folders:
+        tree = call(
+            f"open_tree of {folder}",
+            libc.syscall(OPEN_TREE, -100, os.fsencode(folder), CLONE | os.O_CLOEXEC),
+        )
+        space = spaces[owner(folder)]
+        restrict(f"idmap of {folder}", tree, NOSUID | NODEV | IDMAP, below=False, space=space)
+        trees.append(tree)
+    mount("tmpfs", at, NOSUID | NODEV, "size=1m,mode=755")
+    for n, tree in enumerate(trees):
+        attach(tree, place(f"{at}/{n}", folder=True))
+    return [f"{at}/{n}" for n in range(len(folders))]
+
+
+def leave(asked: Request, spaces: Spaces) -> None:
+    """Give up what the daemon is: its folders, its uid, its namespaces. Raises: OSError.
+
+    What the request names as folders of the host is, for a root daemon, replaced by its stage.
+    """
+    write("/proc/self/oom_score_adj", "800")
+    uid, gid = os.getuid(), os.getgid()
+    if asked["uid"] is not None:
+        uid = gid = asked["uid"]
+        folders = [host for host, _, _ in asked["binds"]] + asked["layers"]
+        seen = stage(folders, asked["stage"], spaces)
+        count = len(asked["binds"])
+        named = zip(seen[:count], asked["binds"], strict=True)
+        asked["binds"] = [[host, path, right] for host, (_, path, right) in named]
+        asked["layers"] = seen[count:]
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        call("dumpable", libc.prctl(DUMPABLE, 1, 0, 0, 0))
+    if uid == 0:
+        raise PermissionError(1, "a sandbox of host uid 0 holds nothing")
+    call("unshare", libc.unshare(NEW_USER | NEW_MOUNTS | NEW_REST))
+    own(uid, gid, (asked["inside"], asked["inside"]))
+
+
+def own(uid: int, gid: int, inside: tuple[int, int]) -> None:
+    """Be `inside` in the user namespace just made."""
+    with contextlib.suppress(PermissionError):  # a nested one inherits it
+        write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"{inside[0]} {uid} 1")
+    write("/proc/self/gid_map", f"{inside[1]} {gid} 1")
+
+
+# ---- pid 1: the new root -------------------------------------------------------------------
+
+
+def build(asked: Request) -> int | None:
+    """Make the new root and go into it; a descriptor of the overlay's upper folder, if any."""
+    call("slave mounts", libc.mount(None, b"/", None, SLAVE, None))
+    read_only = READ_ONLY | NOSUID
+    # Copies first: what lies below BASE on the host is out of reach once it is covered.
+    binds = [(taken(h), os.path.isdir(h), p, r) for h, p, r in asked["binds"]]  # noqa: PTH112
+    layers = [taken(path) for path in asked["layers"]]
+    mount("tmpfs", BASE, NOSUID | NODEV, "size=4m,nr_inodes=2000,mode=755")
+    for path in asked["system"]:
+        show(path, BASE + path, read_only | NODEV)
+    for path, target in asked["links"].items():
+        os.symlink(target, BASE + path)  # noqa: PTH211
+    devices()
+    processes(asked["masked"])
+    for path, size in asked["memory"].items():
+        mount("tmpfs", BASE + path, NOSUID | NODEV, f"size={size},mode=1777")
+    for path, text in asked["files"].items():
+        write(place(BASE + path, folder=False), text)
+    for tree, folder, path, right in binds:
+        restrict(f"flags of {path}", tree, NOSUID | NODEV | (READ_ONLY if right == "r" else 0))
+        attach(tree, place(BASE + path, folder=folder))
+    upper = overlay(layers, asked) if layers else None
+    call("dumpable", libc.prctl(DUMPABLE, 1, 0, 0, 0))
+    os.chdir(BASE)
+    number = PIVOT_ROOT[os.uname().machine]
+    call("pivot_root", libc.syscall(number, b".", b"."))
+    call("umount of the old root", libc.umount2(b".", DETACH))
+    for path in ("/dev", "/"):
+        top = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        restrict(f"seal of {path}", top, READ_ONLY | NOSUID, below=False)
+        os.close(top)
+    os.chdir(asked["cwd"])
+    return upper
+
+
+def devices() -> None:
+    """/dev: what every program needs, and nothing that is a device of the machine."""
+    dev = BASE + "/dev"
+    mount("tmpfs", dev, NOSUID | NOEXEC, "size=64k,mode=755")
+    for name in DEVICES:
+        show(f"/dev/{name}", f"{dev}/{name}", NOSUID | NOEXEC)
+    mount("devpts", f"{dev}/pts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    for name, target in LINKS.items():
+        os.symlink(target, f"{dev}/{name}")  # noqa: PTH211
+
+
+def processes(masked: list[str]) -> None:
+    """/proc of the new namespace; its switches can't be moved and its secrets are empty."""
+    proc = BASE + "/proc"
+    mount("proc", proc, NOSUID | NODEV | NOEXEC)
+    write(f"{proc}/sys/user/max_user_namespaces", "1")  # the one that is made next
+    for name in COVERED:
+        if os.path.exists(f"{proc}/{name}"):  # noqa: PTH110
+            show(f"{proc}/{name}", f"{proc}/{name}", READ_ONLY | NOSUID | NODEV | NOEXEC)
+    for path in masked:
+        if os.path.exists(BASE + path):  # noqa: PTH110
+            show("/dev/null", BASE + path, READ_ONLY | NOSUID | NOEXEC)
+
+
+def overlay(layers: list[int], asked: Request) -> int:
+    """Lay a bounded folder in memory over the layers; a descriptor of it."""
+    over, room = asked["overlay"], BASE + "/.room"
+    mount("tmpfs", room, NOSUID | NODEV, f"size={over['size']},nr_inodes={over['inodes']}")
+    for name in ("up", "wk", "l"):
+        os.mkdir(f"{room}/{name}", 0o755)  # noqa: PTH102
+    mount("tmpfs", f"{room}/l", NOSUID | NODEV, "size=1m,mode=755")
+    for n, tree in enumerate(layers):
+        attach(tree, place(f"{room}/l/{n}", folder=True))
+    os.chdir(f"{room}/l")
+    lower = ":".join(str(n) for n in range(len(layers)))
+    data = f"lowerdir={lower},upperdir=../up,workdir=../wk,userxattr"
+    mount("overlay", BASE + over["path"], NOSUID | NODEV, data)
+    upper = os.open(f"{room}/up", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.chdir("/")
+    call("umount of the layers", libc.umount2(room.encode(), DETACH))
+    os.rmdir(room)  # noqa: PTH106
+    return upper
+
+
+def lock(asked: Request, program: bytes) -> None:
+    """Give up all rights for good, last of all; the filter is in the kernel's form."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", UP))
+    socket.sethostname("sandbox")
+    # A second user namespace: the mounts belong to the first, where nobody is left.
+    call("unshare", libc.unshare(NEW_USER))
+    own(asked["inside"], asked["inside"], (asked["inside"], asked["inside"]))
+    for kind, value in asked["limits"]:
+        ceiling = resource.getrlimit(kind)[1]
+        held = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
+        resource.setrlimit(kind, (held, held))
+    for n in range(LAST_CAPABILITY + 1):
+        libc.prctl(CAPBSET_DROP, n, 0, 0, 0)  # those that this kernel does not know are refused
+    call("ambient", libc.prctl(AMBIENT, 4, 0, 0, 0))
+    call("capset", libc.capset(struct.pack("Ii", 0x20080522, 0), bytes(24)))
+    call("no_new_privs", libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    where = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    call("seccomp", libc.prctl(SET_SECCOMP, 2, where, 0, 0))
+
+
+def write(path: str, text: str) -> None:
+    """Write in one call: a buffered file would hide a refusal."""
+    number = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.write(number, text.encode())
+    finally:
+        os.close(number)

@@ -1,0 +1,377 @@
+"""The inner half of a warm interpreter: cells in one namespace, told about in frames.
+
+It travels as source, so it imports nothing of oros. A frame is four bytes (the size of its header,
+big-endian), a header in JSON, and the bytes whose sizes the header lists under `sizes`:
+
+    in    {"op": "kit", "sizes": [n]}            the source of the kit, first and once
+          {"op": "run", "id": 7, "sizes": [n]}   a cell
+    out   {"op": "ready"}
+          {"op": "done", "id": 7, "value", "cut", "error", "exit", "interrupted", "parts", "sizes"}
+
+What a cell prints goes by descriptors 1 and 2 as it is printed, whoever prints it; all of a cell's
+own output is in the pipes before its `done`. SIGINT raises KeyboardInterrupt in a cell, never
+between two. A cell may spoil what it shares with this loop: what can be is put right before the
+next one, and the rest ends the process, which is seen outside.
+"""
+
+import ast
+import builtins
+import contextlib
+import csv
+import io
+import itertools
+import json
+import linecache
+import os
+import signal
+import struct
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+OWN = dict(vars(builtins))
+globals()["__builtins__"] = OWN  # for the functions below: a cell may redefine the shared ones
+
+SHOWN = 20_000  # characters of a value, a message, a traceback
+ITEMS = 1000  # of a container whose repr is made
+SOURCES = 2 << 20  # characters of old cells that tracebacks can still quote
+TABLE, TABLE_BLOCK, COLUMNS = 256 << 10, 500, 200
+FIGURES, FIGURE_BYTES = 16, 8 << 20
+HIGH = 512  # descriptors of ours lie where nobody closes a range for tidiness
+
+Header = dict[str, Any]
+
+
+class Channel:
+    """Frames over two descriptors; a child that a cell forks has none."""
+
+    def __init__(self, come: int, go: int) -> None:
+        self.come, self.go = come, go
+        self.gone = False
+        os.register_at_fork(after_in_child=self.drop)
+
+    def drop(self) -> None:
+        """Close it."""
+        self.gone = True
+        for number in {self.come, self.go}:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+    def receive(self) -> tuple[Header, list[bytes]] | None:
+        """The next frame; None at the end."""
+        start = self._exactly(4)
+        if start is None:
+            return None
+        text = self._exactly(struct.unpack(">I", start)[0])
+        if text is None:
+            return None
+        header = json.loads(text)
+        blobs = [self._exactly(size) for size in header.get("sizes", ())]
+        return header, [b for b in blobs if b is not None]
+
+    def send(self, header: Header, blobs: list[bytes]) -> None:
+        """Send a frame whole."""
+        text = json.dumps({**header, "sizes": [len(b) for b in blobs]}).encode()
+        view = memoryview(b"".join((struct.pack(">I", len(text)), text, *blobs)))
+        while view:
+            view = view[os.write(self.go, view) :]
+
+    def _exactly(self, size: int) -> bytes | None:
+        pieces = []
+        while size > 0:
+            piece = os.read(self.come, min(size, 1 << 20))
+            if not piece:
+                return None
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+
+class Loop:
+    """Runs cells, one at a time, until its channel ends."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.busy = False
+        self.parts: list[tuple[Header, bytes]] = []
+        self.value: str | None = None
+        self.cut = 0
+        self.main = ModuleType("__main__")
+        self.main.__dict__["__builtins__"] = builtins
+        self.sources: dict[str, int] = {}
+        self.pipes = [_high(1), _high(2)]
+        self.library = dict(sys.modules)
+        builtins.__dict__["display"] = self.display
+
+    def serve(self) -> None:
+        """Answer frames until there are no more."""
+        while (frame := self.channel.receive()) is not None:
+            header, (source, *_) = frame
+            if header["op"] == "kit":
+                self.prepare(source.decode())
+                self.channel.send({"op": "ready", "pid": os.getpid()}, [])
+                continue
+            answer = self.run(f"cell{header['id']}.py", source.decode("utf-8", "replace"))
+            if self.channel.gone:  # a child that the cell forked, at the cell's end
+                self.leave(answer)
+            blobs = [data for _, data in self.parts]
+            self.channel.send({"op": "done", "id": header["id"], **answer}, blobs)
+            self.parts.clear()
+
+    def prepare(self, kit: str) -> None:
+        """What a cell finds: the kit, the folder's modules after the library's own, no input."""
+        sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - as the starter
+        sys.modules["kit"] = ready = ModuleType("kit")
+        ready.__dict__["__builtins__"] = builtins
+        exec(compile(kit, "kit.py", "exec", dont_inherit=True), ready.__dict__)  # noqa: S102 - ours
+        sys.argv[:] = ["cell.py"]
+        os.environ.setdefault("MPLBACKEND", "Agg")
+        warnings.filterwarnings("ignore", message=".*is non-interactive, and thus cannot be shown")
+
+    def run(self, name: str, source: str) -> Header:
+        """Run a cell to its end, whatever that is; the answer without its parts."""
+        self.value, self.cut = None, 0
+        self.restore()
+        error = self.guarded(lambda: self.execute(name, source))
+        builtins.__dict__.update(OWN)  # the library below needs them as they were
+        interrupted = isinstance(error, KeyboardInterrupt)
+        late = self.guarded(lambda: self.figures(drawn=not interrupted))
+        error = error or late
+        told: Header = {"error": None, "exit": None}
+        if isinstance(error, SystemExit):
+            told["exit"] = _code(error)
+        elif error is not None:
+            failed = self.guarded(lambda: told.update(error=_told(error)))
+            if failed is not None:
+                told["error"] = {"kind": type(error).__name__, "message": "", "text": "", "line": 0}
+        for stream in ("stdout", "stderr"):
+            self.guarded(lambda stream=stream: sys.__dict__[stream].flush())  # type: ignore[misc]
+        told |= {"value": self.value, "cut": self.cut, "parts": [about for about, _ in self.parts]}
+        return {**told, "interrupted": interrupted or isinstance(late, KeyboardInterrupt)}
+
+    def guarded(self, work: Callable[[], object]) -> BaseException | None:
+        """Do something that may be interrupted, once; what it raised."""
+        try:
+            try:
+                self.busy = True
+                work()
+                self.busy = False
+            except BaseException as e:  # noqa: BLE001 - a cell may raise anything, and lives on
+                self.busy = False
+                return e
+        except KeyboardInterrupt as e:  # it came between two lines above
+            return e
+        return None
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler
+        """End the cell that runs, if one does."""
+        if self.busy:
+            self.busy = False
+            raise KeyboardInterrupt
+
+    def restore(self) -> None:
+        """Put right what the last cell may have spoilt: the handler, the streams, the module."""
+        signal.signal(signal.SIGINT, self.interrupt)
+        if "sys" not in sys.modules:
+            sys.modules.update(self.library)
+        sys.modules["__main__"] = self.main
+        for number, pipe in enumerate(self.pipes, 1):
+            os.dup2(pipe, number)
+        if self.channel.gone:
+            return
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            ours = sys.__dict__[f"__{name}__"]
+            if not isinstance(ours, io.TextIOWrapper) or ours.closed:
+                ours = sys.__dict__[f"__{name}__"] = _stream(number)
+            sys.__dict__[name] = ours
+
+    def execute(self, name: str, source: str) -> None:
+        """Run the statements; if the last one is an expression, show its value."""
+        self.remember(name, source)
+        tree = ast.parse(source, name)
+        last = None
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+        if tree.body:
+            exec(_compiled(tree, name, "exec"), self.main.__dict__)  # noqa: S102 - its purpose
+        if last is None:
+            return
+        value = eval(_compiled(last, name, "eval"), self.main.__dict__)  # noqa: S307 - its purpose
+        if value is not None:
+            builtins.__dict__["_"] = value
+            self.value, self.cut = self.show(value)
+
+    def remember(self, name: str, source: str) -> None:
+        """Keep the lines for tracebacks; the oldest cells' go."""
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        self.sources[name] = len(source)
+        total = sum(self.sources.values()) if len(self.sources) > 100 else 0
+        while total > SOURCES or len(self.sources) > 1000:
+            oldest = next(iter(self.sources))
+            total -= self.sources.pop(oldest)
+            linecache.cache.pop(oldest, None)
+
+    def display(self, *values: object) -> None:
+        """Print values as the last one of a cell is shown; tables and figures as well."""
+        for value in values:
+            print(self.show(value)[0])  # noqa: T201 - the cell's own words
+
+    def show(self, value: Any) -> tuple[str, int]:
+        """The text of a value and how much of it was cut; a table is a part, too."""
+        pandas = sys.modules.get("pandas")
+        if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
+            self.add(*_table(pandas, value))
+        figure = sys.modules.get("matplotlib.figure")
+        if figure is not None and isinstance(value, figure.Figure) and not _numbered(value):
+            self.add(*_drawn(value))
+        return _cut(_text(value))
+
+    def add(self, about: Header, data: bytes) -> None:
+        """Take a part, if there is room."""
+        if len(self.parts) >= 2 * FIGURES or sum(len(d) for _, d in self.parts) > FIGURE_BYTES:
+            about, data = {**about, "left_out": len(data)}, b""
+        self.parts.append((about, data))
+
+    def figures(self, *, drawn: bool) -> None:
+        """Take what was drawn as pictures, and close it."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None or not (numbers := pyplot.get_fignums()):
+            return
+        try:
+            for number in numbers[:FIGURES] if drawn else ():
+                self.add(*_drawn(pyplot.figure(number)))
+        finally:
+            pyplot.close("all")
+
+    def leave(self, answer: Header) -> None:
+        """End a forked child as the end of a program does."""
+        error = answer["error"]
+        if error:
+            os.write(2, error["text"].encode())
+        os._exit(answer["exit"] or int(error is not None))
+
+
+def _compiled(tree: Any, name: str, mode: str) -> CodeType:
+    code: CodeType = compile(tree, name, mode, dont_inherit=True)
+    return code
+
+
+def _high(number: int) -> int:
+    """A copy of a descriptor, out of the way."""
+    import fcntl
+
+    try:
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    except OSError:  # few are allowed
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    raw = io.BufferedWriter(io.FileIO(number, "w", closefd=False))
+    return io.TextIOWrapper(raw, "utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _code(error: SystemExit) -> int:
+    """The status that `sys.exit` stands for; its text goes where a program's goes."""
+    if error.code is None or isinstance(error.code, int):
+        return int(error.code or 0) & 0xFF
+    with contextlib.suppress(Exception):
+        sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _told(error: BaseException) -> Header:
+    """An exception in words: of its frames only the lines of cells."""
+    whole = traceback.TracebackException.from_exception(error, compact=True)
+    line, seen, left = 0, set[int](), [whole]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.stack[:] = [f for f in one.stack if _is_cell(f.filename)]
+        left += [x for x in (one.__cause__, one.__context__) if x is not None]
+        left += getattr(one, "exceptions", None) or []
+    if whole.stack:
+        line = whole.stack[-1].lineno or 0
+    elif isinstance(error, SyntaxError) and _is_cell(error.filename or ""):
+        line = error.lineno or 0
+    text = "".join(whole.format())
+    message = "".join(whole.format_exception_only()).strip()
+    kind = type(error).__name__
+    return {"kind": kind, "message": _cut(message)[0], "text": _cut(text)[0], "line": line}
+
+
+def _is_cell(name: str) -> bool:
+    return name.startswith("cell") and name.endswith(".py") and "/" not in name
+
+
+def _text(value: Any) -> str:
+    """The repr of a value; of a long container that of its beginning."""
+    if isinstance(value, (str, bytes, bytearray)) and len(value) > 2 * SHOWN:
+        return f"{value[: 2 * SHOWN]!r}... ({len(value)} in all)"
+    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > ITEMS:
+        some = itertools.islice(value.items() if type(value) is dict else value, ITEMS)
+        kind = dict if type(value) is dict else list
+        return f"{kind(some)!r}... ({len(value)} items in all, a {type(value).__name__})"
+    return repr(value)
+
+
+def _cut(text: str) -> tuple[str, int]:
+    """The two ends of a long text, and how many characters are gone; it can be encoded."""
+    gone = max(0, len(text) - SHOWN)
+    if gone:
+        text = f"{text[: SHOWN // 2]}\n[... {gone} characters ...]\n{text[-(SHOWN // 2) :]}"
+    return text.encode("utf-8", "backslashreplace").decode(), gone
+
+
+def _table(pandas: Any, value: Any) -> tuple[Header, bytes]:
+    """A table as CSV, as many rows as fit."""
+    frame = value.to_frame() if isinstance(value, pandas.Series) else value
+    rows, columns = frame.shape
+    counted = isinstance(frame.index, pandas.RangeIndex) and frame.index.name is None
+    seen, out = frame.iloc[:, :COLUMNS], io.StringIO()
+    done = 0
+    while not done or (done < rows and out.tell() < TABLE):
+        block = seen.iloc[done : done + TABLE_BLOCK]
+        block.to_csv(out, header=not done, index=not counted, lineterminator="\n")
+        done += TABLE_BLOCK
+    data = out.getvalue().encode("utf-8", "backslashreplace")
+    if len(data) > TABLE:
+        data = data[: data.rfind(b"\n", 0, TABLE) + 1]
+    text = data.decode("utf-8", "ignore")
+    held = max(0, sum(1 for _ in csv.reader(io.StringIO(text))) - 1)
+    about = {"media": "text/csv", "name": "table.csv", "rows": rows, "columns": columns}
+    return {**about, "held": min(held, rows)}, data
+
+
+def _numbered(figure: Any) -> bool:
+    """Tell whether pyplot knows a figure; then it is taken at the cell's end."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return pyplot is not None and getattr(figure, "number", None) in pyplot.get_fignums()
+
+
+def _drawn(figure: Any) -> tuple[Header, bytes]:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", bbox_inches="tight")
+    return {"media": "image/png", "name": "figure.png"}, out.getvalue()
+
+
+def main(come: int, go: int) -> None:
+    """Serve over two descriptors (they may be one) and end the process."""
+    here = _high(come)
+    there = here if come == go else _high(go)
+    for number in {come, go}:
+        os.close(number)
+    loop = Loop(Channel(here, there))
+    signal.signal(signal.SIGINT, loop.interrupt)
+    sys.__dict__["__stdout__"], sys.__dict__["__stderr__"] = _stream(1), _stream(2)
+    loop.serve()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
