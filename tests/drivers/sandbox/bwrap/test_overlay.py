@@ -3,6 +3,8 @@
 import asyncio
 import os
 import stat
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from tests.services.layers.trees import photo
 
 from oros.abi.errors import Invalid
 from oros.abi.jobs import Bind, Job, JobResult, Overlay
+from oros.drivers.sandbox.bwrap import survey
+from oros.drivers.sandbox.bwrap.execute import execute
 from oros.services.files.resolve import Root
 from oros.services.layers.tree import Layer
 
@@ -124,3 +128,68 @@ def test_what_is_in_its_way_is_refused(sandbox, work) -> None:
     ):
         with pytest.raises(Invalid):
             asyncio.run(sandbox.run(job))
+
+
+def test_a_folder_below_the_overlay_is_seen(sandbox, work, tmp_path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "f").write_text("x")
+    bind = Bind(str(tmp_path / "other"), "/work/other", "r")
+    job = Job(("cat", "other/f"), (bind,), overlay=Overlay("/work", str(work)))
+    result = asyncio.run(sandbox.run(job))
+    os.close(result.upper)
+    assert (result.out, result.err) == (b"x", b"")
+
+
+def test_as_many_trees_as_the_kernel_takes(shell, work, tmp_path) -> None:
+    trees = [tmp_path / f"{n:0100}" for n in range(499)]
+    for n, tree in enumerate(trees):
+        tree.mkdir()
+        (tree / f"f{n}").write_text("x")
+    result, _ = shell("ls | wc -l", *trees)
+    assert (result.out, result.err) == (b"499\n", b"")
+
+
+def test_folders_below_where_the_stage_mounts(sandbox) -> None:
+    """As on a machine whose disks are below /mnt."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        work = Path(folder, "work")
+        work.mkdir(mode=0o700)
+        (work / "f").write_text("x")
+        binds = (Bind(str(work), "/data", "r"),)
+        job = Job(("cat", "f", "/data/f"), binds, overlay=Overlay("/work", str(work)))
+        result = asyncio.run(execute(replace(sandbox._setup(), stage=folder), job))
+    os.close(result.upper)
+    assert (result.out, result.err) == (b"xx", b"")
+
+
+def test_the_stage_does_not_hide_bubblewrap(sandbox, tmp_path, monkeypatch) -> None:
+    places = [tmp_path / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+    monkeypatch.setattr(survey, "STAGES", tuple(map(str, places)))
+    setup = survey._setup(str(places[0] / "bwrap"), sandbox._setup().python, None, 4242)
+    assert setup.stage == str(places[1])
+
+
+def test_the_times_of_the_folder_are_seen(shell, work) -> None:
+    os.utime(work, (77, 1234))
+    result, _ = shell("stat -c %Y .")
+    assert result.out == b"1234\n"
+
+
+@pytest.mark.parametrize("lost", ["", "opaque", "whiteout", "apart"])
+def test_the_survey_sees_what_an_upper_folder_does_not_keep(tmp_path, lost: str) -> None:
+    upper, work = tmp_path / "upper", tmp_path / "work"
+    for folder in (upper / "old", work / "old"):
+        folder.mkdir(parents=True)
+    for file in (work / "gone", work / "old" / "x", upper / "made"):
+        file.touch()
+    if lost != "opaque":
+        os.setxattr(upper / "old", "user.overlay.opaque", b"y")
+    if lost != "whiteout":
+        os.mknod(upper / "gone", stat.S_IFCHR | 0o600, os.makedev(0, 0))
+    if lost == "apart":
+        (work / "made").touch()
+    number = os.open(upper, os.O_RDONLY | os.O_DIRECTORY)
+    assert survey._took(number, work) == (not lost)

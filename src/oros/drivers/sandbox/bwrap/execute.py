@@ -90,11 +90,11 @@ async def _started(
         folders = [*setup.python.binds, *job.binds]
         layers = () if job.overlay is None else argv.layers(job.overlay)
         seen = folders
-        if setup.uid is not None:
+        if setup.uid is not None or layers:
             seen = _attached(folders, setup.stage, len(layers))
-        if job.overlay is not None:
-            over = setup.stage if setup.uid is None else f"{setup.stage}/over"
-            seen = [*seen, Bind(f"{over}/seen", job.overlay.path, "rw")]
+        if job.overlay is not None:  # before the job's folders, which may lie below it
+            over = Bind(f"{setup.stage}/over/seen", job.overlay.path, "rw")
+            seen.insert(len(setup.python.binds), over)
         words = argv.options(job, seen, numbers)
         args = file("args", "\0".join(words).encode(errors="surrogateescape"))
         command = [NAME, "--args", str(args), "--", *job.argv]

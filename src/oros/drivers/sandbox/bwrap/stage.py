@@ -10,10 +10,14 @@ only. OVERLAY is "" or `SOCKET,LAYERS,BYTES,INODES`: the first LAYERS folders ar
 other, topmost first, under an empty one in memory that takes what is changed; it is seen at
 STAGE/over/seen, and a descriptor of what was changed goes out through SOCKET.
 
+All folders are attached as STAGE/0, STAGE/1, ... in a private tmpfs: so they may lie under STAGE,
+and an overlay names them by number (a path may hold what a mount option can't, and all options
+have one page). An ordinary user's are shown with what is mounted below them.
+
 A folder that only root may enter can't be reached by an unprivileged uid, and a sandbox of host
 uid 0 is none (it reads /etc/shadow as its owner). So each folder is cloned, *idmapped* (its owner
-is seen as UID, and what UID writes is stored as the owner's) and attached as STAGE/0, STAGE/1, ...
-in a private tmpfs, before the uid is dropped. Needs Linux 5.12 and a filesystem that can idmap.
+is seen as UID, and what UID writes is stored as the owner's) before it is attached, and the uid is
+dropped. Needs Linux 5.12 and a filesystem that can idmap.
 Sources: mount_setattr(2), section "ID-mapped mounts"; the kernel's overlayfs.rst, "userxattr".
 """
 
@@ -25,14 +29,16 @@ import struct
 import sys
 
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442  # the same on all architectures
-CLONE, EMPTY_PATH, FROM_FD = 1, 0x1000, 0x4
+CLONE, EMPTY_PATH, RECURSIVE, FROM_FD = 1, 0x1000, 0x8000, 0x4
 NOSUID, NODEV, IDMAP = 2, 4, 0x100000
 NEW_MOUNTS, NEW_USER = 0x20000, 0x10000000
 SET_DUMPABLE = 4
 RECURSIVE_PRIVATE = 0x4000 | 0x40000
-PAGE, E2BIG = 4096, 7
+EINVAL = 22
+OWN_INODES = 8  # of the tmpfs and the overlay themselves
 
 libc = ctypes.CDLL(None, use_errno=True)
+spaces: dict[tuple[int, int], int] = {}  # a user namespace for each owner of folders
 
 
 def call(what: str, result: int) -> int:
@@ -77,21 +83,29 @@ def mapped(folder: str, uid: int) -> int:
     about = os.fstat(place)
     tree = libc.syscall(OPEN_TREE, place, b"", CLONE | EMPTY_PATH | os.O_CLOEXEC)
     call(f"open_tree of {folder}", tree)
-    space = user_namespace((about.st_uid, about.st_gid), uid)
-    attributes = struct.pack("QQQQ", NOSUID | NODEV | IDMAP, 0, 0, space)
+    owner = about.st_uid, about.st_gid
+    if owner not in spaces:
+        spaces[owner] = user_namespace(owner, uid)
+    attributes = struct.pack("QQQQ", NOSUID | NODEV | IDMAP, 0, 0, spaces[owner])
     size = ctypes.c_size_t(len(attributes))
     done = libc.syscall(MOUNT_SETATTR, tree, b"", EMPTY_PATH, attributes, size)
     call(f"idmap of {folder}", done)
     os.close(place)
-    os.close(space)
     return int(tree)
 
 
-def attach(folders: list[str], stage: bytes, uid: int) -> None:
-    """Show the folders, mapped, below `stage`, in a mount namespace of this process alone."""
-    call("unshare mounts", libc.unshare(NEW_MOUNTS))
-    call("private mounts", libc.mount(None, b"/", None, RECURSIVE_PRIVATE, None))
-    trees = [mapped(folder, uid) for folder in folders]
+def plain(folder: str) -> int:
+    """Clone the mount of a folder, with what is mounted below it; a descriptor of it."""
+    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    how = CLONE | RECURSIVE | EMPTY_PATH | os.O_CLOEXEC  # a user may not look under a mount
+    tree = libc.syscall(OPEN_TREE, place, b"", how)
+    call(f"open_tree of {folder}", tree)
+    os.close(place)
+    return int(tree)
+
+
+def attach(trees: list[int], stage: bytes) -> None:
+    """Show the trees below `stage`."""
     call("stage", libc.mount(b"tmpfs", stage, b"tmpfs", NOSUID | NODEV, b"size=64k,mode=755"))
     for at, tree in enumerate(trees):
         place = stage + b"/%d" % at
@@ -102,12 +116,8 @@ def attach(folders: list[str], stage: bytes, uid: int) -> None:
     os.mkdir(stage + b"/over", 0o755)  # noqa: PTH102 - the same
 
 
-def lay(layers: list[str], place: bytes, size: int, inodes: int) -> int:
-    """Show the layers at `place`/seen, in namespaces of this process; the upper folder, open.
-
-    Its descriptor keeps the memory alive. The layers are named by descriptors, as their paths may
-    hold what a mount option can't, and may lie under `place`.
-    """
+def own_users() -> None:
+    """Enter a user namespace, as who one is, and a mount namespace that belongs to it."""
     uid, gid = os.getuid(), os.getgid()
     call("dumpable", libc.prctl(SET_DUMPABLE, 1, 0, 0, 0))  # else its own map can't be written
     call("unshare user and mounts", libc.unshare(NEW_USER | NEW_MOUNTS))
@@ -116,23 +126,35 @@ def lay(layers: list[str], place: bytes, size: int, inodes: int) -> int:
         lines = os.open(f"/proc/self/{name}", os.O_WRONLY)
         os.write(lines, line.encode())
         os.close(lines)
+    own_mounts()
+
+
+def own_mounts() -> None:
+    """Keep what is mounted from now on in this mount namespace."""
     call("private mounts", libc.mount(None, b"/", None, RECURSIVE_PRIVATE, None))
-    opened = [os.open(layer, os.O_PATH | os.O_DIRECTORY) for layer in layers]
-    mode = os.fstat(opened[-1]).st_mode & 0o1777
-    bounds = b"size=%d,nr_inodes=%d,mode=755" % (size, inodes + 8)
-    call("memory", libc.mount(b"tmpfs", place, b"tmpfs", NOSUID | NODEV, bounds))
-    for folder in (b"upper", b"work", b"seen"):
-        os.mkdir(place + b"/" + folder, 0o755)  # noqa: PTH102 - the same
-    os.chmod(place + b"/upper", mode)  # noqa: PTH101 - the same
-    lower = b":".join(b"/proc/self/fd/%d" % number for number in opened)
-    options = b"lowerdir=%s,upperdir=%s/upper,workdir=%s/work,userxattr" % (lower, place, place)
-    if len(options) >= PAGE:
-        raise OSError(E2BIG, f"{len(layers)} layers are too many for one mount")
-    seen = place + b"/seen"
-    call("overlay", libc.mount(b"overlay", seen, b"overlay", NOSUID | NODEV, options))
-    for number in opened:
-        os.close(number)
-    return os.open(place + b"/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def lay(layers: int, stage: bytes, size: int, inodes: int) -> int:
+    """Show the first attached folders over each other; the upper folder, open.
+
+    Its descriptor keeps the memory alive.
+    """
+    os.chdir(stage)
+    bounds = b"size=%d,nr_inodes=%d,mode=755" % (size, inodes + OWN_INODES)
+    call("memory", libc.mount(b"tmpfs", b"over", b"tmpfs", NOSUID | NODEV, bounds))
+    for folder in ("over/upper", "over/work", "over/seen"):
+        os.mkdir(folder, 0o755)  # noqa: PTH102 - the same
+    base = os.stat(str(layers - 1))  # noqa: PTH116 - the same
+    os.chmod("over/upper", base.st_mode & 0o1777)  # noqa: PTH101 - the same
+    os.utime("over/upper", ns=(base.st_atime_ns, base.st_mtime_ns))
+    lower = b":".join(b"%d" % at for at in range(layers))
+    options = b"lowerdir=%s,upperdir=over/upper,workdir=over/work,userxattr,index=off" % lower
+    done = libc.mount(b"overlay", b"over/seen", b"overlay", NOSUID | NODEV, options)
+    if done < 0 and ctypes.get_errno() == EINVAL:
+        why = "overlay: its folders hold a mount, or lie on what can't be under an overlay"
+        raise OSError(EINVAL, why)
+    call("overlay", done)
+    return os.open("over/upper", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def hand_over(number: int, through: int) -> None:
@@ -157,16 +179,20 @@ def main(words: list[str]) -> None:
     folders, argv, stage = words[6 : 6 + count], words[6 + count :], os.fsencode(place)
     try:
         if uid:
-            attach(folders, stage, int(uid))
+            call("unshare mounts", libc.unshare(NEW_MOUNTS))
+            own_mounts()
+            attach([mapped(folder, int(uid)) for folder in folders], stage)
             bound(limits)
             os.setgroups([])
             os.setresgid(int(uid), int(uid), int(uid))
             os.setresuid(int(uid), int(uid), int(uid))
-            folders = [f"{place}/{at}" for at in range(count)]
-            stage += b"/over"
+        if overlay:
+            own_users()
+        if not uid:
+            attach([plain(folder) for folder in folders], stage)
         if overlay:
             through, layers, size, inodes = map(int, overlay.split(","))
-            hand_over(lay(folders[:layers], stage, size, inodes), through)
+            hand_over(lay(layers, stage, size, inodes), through)
         os.chdir("/")
         os.execve(program, argv, {})  # noqa: S606 - it becomes bubblewrap
     except OSError as e:

@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import shutil
+import stat
 import tempfile
 from asyncio import subprocess
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,28 @@ GROUP_FIX = (
     "(or run the daemon where it may write to its control group)"
 )
 
+# A folder made anew is what tmpfs could not keep before Linux 6.6 (no user attributes).
+CHANGES = r"""
+import errno, os
+def full(data):
+    n = 0
+    try:
+        while n < 10_000:
+            with open(f"old/{n}", "wb", buffering=0) as f:
+                while f.write(data) and n < 10_000:
+                    n += 1
+            n += 1
+    except OSError as e:
+        return e.errno
+os.unlink("gone")
+os.unlink("old/x")
+os.rmdir("old")
+os.mkdir("old")
+if full(b"") != errno.ENOSPC or full(bytes(4096)) != errno.ENOSPC:
+    raise SystemExit("the bounds of what may be changed do not hold")
+for name in os.listdir("old"):
+    os.unlink(f"old/{name}")
+"""
 INSIDE = r"""
 import ctypes, errno, json, os, resource, socket, sys
 canary, host = sys.argv[1], json.loads(sys.argv[2])
@@ -97,7 +120,8 @@ def _setup(
     bwrap: str, python: pythons.Interpreter, groups: cgroup.Groups | None, uid: int | None
 ) -> Setup:
     setup = Setup(bwrap, compile_filter(os.uname().machine), python, groups)
-    stage = next((s for s in STAGES if Path(s).is_dir()), "")
+    hides = Path(bwrap).is_relative_to  # what is mounted there hides what is below it
+    stage = next((s for s in STAGES if Path(s).is_dir() and not hides(s)), "")
     if os.geteuid() != 0:
         return replace(setup, stage=stage)
     if not uid:
@@ -167,16 +191,29 @@ def _trial(setup: Setup, folder: Path) -> Job:
     canary, work = folder / "canary", folder / "work"
     canary.write_text("CANARY")
     work.mkdir(mode=0o700)
+    (work / "old").mkdir()
+    for name in ("gone", "old/x"):
+        (work / name).write_text("")
     host = {n: str(Path("/proc/self/ns", n).readlink()) for n in ("net", "pid", "ipc")}
-    program = (*setup.python.argv, "-c", INSIDE, str(canary), json.dumps(host))
+    program = (*setup.python.argv, "-c", CHANGES + INSIDE, str(canary), json.dumps(host))
     overlay = Overlay("/work", str(work), size=1 << 20, inodes=100)
     return Job(program, seconds=20, processes=16, overlay=overlay)
 
 
 def _took(upper: int, work: Path) -> bool:
-    """Whether what the job made is in the upper folder, and only there."""
+    """Whether what the job made and removed is in the upper folder, and only there."""
     try:
-        return os.listdir(upper) == ["made"] and not any(work.iterdir())
+        old = os.open("old", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
+        try:
+            opaque = os.getxattr(old, "user.overlay.opaque") == b"y"
+        finally:
+            os.close(old)
+        gone = os.stat("gone", dir_fd=upper, follow_symlinks=False)
+        whiteout = stat.S_ISCHR(gone.st_mode) and gone.st_rdev == 0
+        kept = {p.relative_to(work).as_posix() for p in work.rglob("*")} == {"gone", "old", "old/x"}
+        return kept and {*os.listdir(upper)} == {"gone", "made", "old"} and opaque and whiteout
+    except OSError:
+        return False
     finally:
         os.close(upper)
 
