@@ -61,7 +61,7 @@ def copies_folders() -> None:
             try:
                 plain(old, new, **more)
             except OSError as e:
-                if e.errno != errno.EXDEV or more or not os.path.isdir(old):  # noqa: PTH112
+                if e.errno != errno.EXDEV or more or not os.path.isdir(old):  # noqa: PTH112 - pathlib is slow here
                     raise
                 import shutil
 

@@ -14,9 +14,10 @@ import pytest
 
 import oros
 from oros.abi.jobs import Bind, Job
+from oros.drivers.descriptors import readable
 from oros.drivers.sandbox.bwrap import BwrapSandbox, orphans
 from oros.drivers.sandbox.bwrap.execute import _started
-from oros.drivers.sandbox.bwrap.tree import open_gate, readable
+from oros.drivers.sandbox.bwrap.tree import open_gate
 
 # Detaches twice from its parent, ignores TERM, lets go of the pipes, beats in the folder.
 GRANDCHILD = """

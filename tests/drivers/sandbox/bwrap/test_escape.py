@@ -1,18 +1,13 @@
 """No way out: every probe is shut inside, and the same probe is open without the sandbox."""
 
-import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.drivers.sandbox.stranger import stranger, told
 
 import oros
-from oros.drivers.sandbox.bwrap.survey import WHEEL
 
 HERE = Path(__file__).parent
 ROOT_ONLY = {
@@ -30,34 +25,12 @@ KERNEL_MAY_REFUSE = {
 }  # fmt: skip
 
 
-def table(python: str, path: str, **more: int) -> dict:
-    done = subprocess.run(
-        [python, "-B", str(HERE / "host.py") if not more else f"{path}/host.py"],
-        env={"PYTHONPATH": path, "PATH": os.environ["PATH"]}, cwd="/",
-        capture_output=True, text=True, check=False, **more,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def as_self() -> dict:
-    return table(sys.executable, str(Path(oros.__file__).parents[1]))
+    return told(sys.executable, [str(Path(oros.__file__).parents[1])], HERE / "host.py")
 
 
 def as_stranger() -> dict:
-    """An ordinary user without a home, a name or a way into root's folders."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        source = Path(oros.__file__).parent
-        for part in ("__init__.py", "abi", "drivers/__init__.py", "drivers/sandbox"):
-            copy = shutil.copytree if (source / part).is_dir() else shutil.copy
-            Path(folder, "oros", part).parent.mkdir(parents=True, exist_ok=True)
-            copy(source / part, Path(folder, "oros", part))
-        for part in Path(find_spec(WHEEL).origin).parents[1].glob(f"{WHEEL}*"):
-            shutil.copytree(part, Path(folder, part.name))
-        for file in ("host.py", "probes.py"):
-            shutil.copy(HERE / file, folder)
-        return table("/usr/bin/python3", folder, user=4242, group=4242, extra_groups=[])
+    return stranger(HERE / "host.py", HERE / "probes.py")
 
 
 AS = {"self": as_self, "stranger": as_stranger}

@@ -296,7 +296,7 @@ async def guarded(work: Callable[[Pulse], Coroutine[Any, Any, None]], idle: floa
             watch = tasks.create_task(pulse.stopped(idle))
             await work(pulse)
             watch.cancel()
-    except ExceptionGroup as group:
+    except ExceptionGroup as group:  # the task group's own: what is in it is told, or raised again
         first: Exception = group
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]

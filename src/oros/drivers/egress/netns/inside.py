@@ -30,7 +30,7 @@ SOCKETS = (
     ("127.0.0.1", 3128, _socket.SOCK_STREAM),
     ("127.0.0.1", 53, _socket.SOCK_DGRAM),
     ("0.0.0.0", 443, _socket.SOCK_STREAM),  # noqa: S104 - of a namespace without a way in
-    ("0.0.0.0", 80, _socket.SOCK_STREAM),  # noqa: S104
+    ("0.0.0.0", 80, _socket.SOCK_STREAM),  # noqa: S104 - of a namespace without a way in
 )
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +52,7 @@ def wait_for_loopback(probe: _socket.socket) -> None:
         answer = fcntl.ioctl(probe.fileno(), GET_FLAGS, struct.pack("16sH14x", b"lo", 0))
         if struct.unpack_from("H", answer, 16)[0] & UP:
             return
-        if time.monotonic() > end:  # noqa: TID251
+        if time.monotonic() > end:  # noqa: TID251 - a program of its own
             raise TimeoutError(110, "loopback did not come up")
         time.sleep(STEP)
 

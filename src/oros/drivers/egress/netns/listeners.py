@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from oros.abi.errors import NotEnforced
+from oros.drivers.descriptors import readable
 
 INSIDE = Path(__file__).with_name("inside.py")
 SECONDS = 10.0
@@ -88,7 +89,7 @@ class Maker:
             with _namespace(pid) as space:
                 socket.send_fds(self._channel, [b"."], [space])
             async with asyncio.timeout(SECONDS):
-                await _readable(self._channel.fileno())
+                await readable(self._channel.fileno())
             return _received(self._channel)
         except TimeoutError as e:
             raise NotEnforced("the sockets of the egress were not made in time") from e
@@ -151,15 +152,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """It has said what it had to, or is late: either way it ends now."""
     process.send_signal(signal.SIGKILL)
     process.wait()
-
-
-async def _readable(number: int) -> None:
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(number, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(number)
 
 
 def _received(channel: socket.socket) -> Sockets:

@@ -14,12 +14,13 @@ from typing import Literal
 
 from oros.abi.errors import Invalid, NotEnforced
 from oros.abi.jobs import Bind, Job, JobResult
+from oros.drivers.descriptors import memory_file
 from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
 from oros.drivers.sandbox.bwrap.orphans import NAME
 from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
 from oros.drivers.sandbox.bwrap.pythons import Interpreter
-from oros.drivers.sandbox.bwrap.tree import Tree, launch, memory_file, open_gate, pipe
+from oros.drivers.sandbox.bwrap.tree import Tree, launch, open_gate, pipe
 from oros.drivers.sandbox.bwrap.upper import Channel, channel
 
 STAGE = Path(__file__).with_name("stage.py")

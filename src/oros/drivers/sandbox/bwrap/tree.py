@@ -12,7 +12,6 @@ gate is a pipe that its reader holds open too: when the daemon dies, nothing sta
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, OrosError
+from oros.drivers.descriptors import readable
 
 SETUP_SECONDS = 20.0
 
@@ -192,28 +192,3 @@ def open_gate() -> Iterator[int]:
         yield gate
     finally:
         os.close(gate)
-
-
-@contextlib.contextmanager
-def memory_file(name: str, data: bytes) -> Iterator[int]:
-    """Open a sealed file in memory that holds `data`, at its start."""
-    number = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(number, view) :]
-        os.lseek(number, 0, os.SEEK_SET)
-        fcntl.fcntl(number, fcntl.F_ADD_SEALS, 0xF)  # seal, shrink, grow, write
-        yield number
-    finally:
-        os.close(number)
-
-
-async def readable(number: int) -> None:
-    """Wait until a descriptor can be read."""
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(number, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(number)

@@ -10,11 +10,12 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from oros.abi.errors import NotEnforced
+from oros.drivers.descriptors import readable
 from oros.drivers.sandbox.zygote.interpreter import Death
 
 MESSAGE = 1 << 16
@@ -159,27 +160,3 @@ async def message(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
     except (OSError, ValueError):
         return {}, []
     return (told if isinstance(told, dict) else {}), numbers
-
-
-async def readable(number: int) -> None:
-    """Wait until a descriptor can be read."""
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(number, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(number)
-
-
-@contextlib.contextmanager
-def memory_file(data: bytes) -> Iterator[int]:
-    """Open a file in memory that holds `data`, at its start."""
-    number = os.memfd_create("sources", os.MFD_CLOEXEC)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(number, view) :]
-        os.lseek(number, 0, os.SEEK_SET)
-        yield number
-    finally:
-        os.close(number)

@@ -81,7 +81,7 @@ class Walls:
             "system": plain,
             "links": {str(r): str(r.readlink()) for r in roots if r.is_symlink()},
             "masked": list(self.masked),
-            "memory": {self.home: max(job.tmp_size, 4096), "/dev/shm": self.shm},  # noqa: S108
+            "memory": {self.home: max(job.tmp_size, 4096), "/dev/shm": self.shm},  # noqa: S108 - inside
             "files": dict(self.files),
             "binds": [[b.host, b.path, b.right] for b in shown],
             "layers": [] if over is None else [*over.lowers, over.base],

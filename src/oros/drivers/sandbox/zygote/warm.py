@@ -15,7 +15,8 @@ from pathlib import Path
 
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, Unsupported
 from oros.abi.jobs import Bind, Job
-from oros.drivers.sandbox.zygote.child import Child, memory_file, message
+from oros.drivers.descriptors import memory_file
+from oros.drivers.sandbox.zygote.child import Child, message
 from oros.drivers.sandbox.zygote.interpreter import Interpreter
 from oros.drivers.sandbox.zygote.walls import Walls
 
@@ -66,7 +67,7 @@ class Zygote:
         here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._socket = here
         sources = json.dumps({n: p.read_text("utf-8") for n, p in SOURCES.items()}).encode()
-        with there, memory_file(sources) as number:
+        with there, memory_file("sources", sources) as number:
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - ours; some ms, once
                 [self._walls.python, "-IB", "-c", BOOT.replace("NUMBER", str(number))],
                 stdin=there.fileno(),
