@@ -111,6 +111,7 @@ def serving(home: Path, machine: FakeMachine | None = None):
                     break
                 for wait in waits:
                     wait.cancel()
+        await stop.wait()  # a halted gate closes at once, its loop only when the test is over
 
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
@@ -118,7 +119,6 @@ def serving(home: Path, machine: FakeMachine | None = None):
         assert ready.wait(5)
         yield machine
     finally:
-        if thread.is_alive():
-            machine.loop.call_soon_threadsafe(stop.set)
+        machine.loop.call_soon_threadsafe(stop.set)
         thread.join(5)
         assert not thread.is_alive()
