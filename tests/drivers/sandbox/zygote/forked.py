@@ -2,26 +2,16 @@
 
 import contextlib
 import importlib.util
-import os
 from pathlib import Path
 
 from oros.abi.jobs import Bind, Job
-from oros.drivers.sandbox.bwrap import BwrapSandbox, argv, limits
-from oros.drivers.sandbox.zygote.walls import Walls
+from oros.drivers.sandbox.bwrap import BwrapSandbox
 from oros.drivers.sandbox.zygote.warm import Zygote
+from oros.drivers.walls import Walls
 
 
 async def walls() -> Walls:
-    sandbox = BwrapSandbox()
-    report = await sandbox.probe()
-    assert report.works, report
-    setup = sandbox._setup()
-    return Walls(
-        setup.filter, setup.python.path, setup.python.binds, argv.check,
-        lambda job, grouped: limits.table(job, grouped=grouped), argv.INSIDE_UID,
-        setup.uid, setup.stage, argv.SYSTEM, argv.ROOTS, argv.SETTINGS, argv.MASKED, argv.FILES,
-        argv.ENVIRONMENT, argv.HOME, argv.SHM_SIZE, setup.groups, limits.OWN,
-    )  # fmt: skip
+    return await BwrapSandbox().walls()
 
 
 def packages() -> list[str]:
@@ -51,5 +41,3 @@ async def forked(made: Zygote, asked: Job, kit: str = ""):
         yield interpreter
     finally:
         await interpreter.close()
-        if interpreter.upper is not None:
-            os.close(interpreter.upper)

@@ -8,10 +8,21 @@ import socket
 import subprocess
 import sys
 
-import oros.drivers.sandbox.zygote.loop as inner
-from oros.drivers.sandbox.zygote.interpreter import Death, Interpreter
+from oros.abi.cells import Death
+from oros.abi.errors import Unsupported
+from oros.abi.jobs import Overlay
+from oros.drivers.sandbox.zygote.interpreter import Interpreter
+from oros.drivers.sandbox.zygote.warm import SOURCES
 
-LOOP = inner.__file__
+START = """
+import pathlib, sys
+made = {}
+for name, path in zip(("show", "loop"), sys.argv[2:], strict=True):
+    made[name] = {"__name__": name}
+    exec(compile(pathlib.Path(path).read_text(), path, "exec", dont_inherit=True), made[name])
+number = int(sys.argv[1])
+made["loop"]["main"](number, number, made["show"])
+"""
 KIT = "def answer():\n    return 42\n"
 
 
@@ -23,14 +34,23 @@ class Plain:
         (self.out, out), (self.err, err) = os.pipe(), os.pipe()
         with there:
             self._process = subprocess.Popen(
-                [sys.executable, "-IB", LOOP, *[str(there.fileno())] * 2], cwd=cwd,
+                [sys.executable, "-IB", "-c", START, str(there.fileno()),
+                 *(str(SOURCES[name]) for name in ("show", "loop"))], cwd=cwd,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, pass_fds=[there.fileno()],
                 start_new_session=True, env={"HOME": cwd},
             )  # fmt: skip
         os.close(out)
         os.close(err)
         self.pid = self._process.pid
-        self.upper = None
+
+    async def lay(self, overlay: Overlay) -> int:
+        raise Unsupported("a plain program sees its folder as it is")
+
+    def hold(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 """What the walls around a forked interpreter hold, and that nothing outlives its parents."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -43,9 +44,17 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().split()[2]
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
+        return state_of(pid) not in "ZX"
     except OSError:
         return False
 
@@ -162,34 +171,49 @@ def test_processor_time_is_bounded(inside) -> None:
     assert found.death.signal in (9, 24)
 
 
+def over(work: Path, *lowers: Path, **bounds) -> Overlay:
+    return Overlay("/work", str(work), tuple(map(str, lowers)), **bounds)
+
+
+@contextlib.asynccontextmanager
+async def laid(mother, overlay: Overlay):
+    """An interpreter over a folder copy-on-write, and its upper folder."""
+    asked = replace(job(Path(overlay.base)), binds=(), overlay=overlay)
+    async with forked(mother, asked) as it:
+        upper = await it.lay(overlay)
+        try:
+            yield it, upper
+        finally:
+            os.close(upper)
+
+
+def text_in(folder: int, name: str) -> str:
+    with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=folder)) as f:
+        return f.read()
+
+
 def test_an_overlay_takes_the_changes_and_spares_the_folder(mother, work: Path) -> None:
     (work / "old").write_text("as it was")
     (work / "gone").write_text("x")
-    asked = replace(job(work), binds=(), overlay=Overlay("/work", str(work)))
 
     async def go():
-        interpreter = await mother.spawn(asked)
-        await interpreter.run_cell("open('new', 'w').write('fresh')")
-        found = await interpreter.run_cell(
-            "import os; os.remove('gone'); open('old', 'a').write(', and more')\n"
-            "sorted(os.listdir()), open('old').read()"
-        )
-        alive = names(interpreter.upper)
-        await interpreter.close()
-        return found, interpreter.upper, alive
+        async with laid(mother, over(work)) as (it, upper):
+            await it.run_cell("open('new', 'w').write('fresh')")
+            found = await it.run_cell(
+                "import os; os.remove('gone'); open('old', 'a').write(', and more')\n"
+                "sorted(os.listdir()), open('old').read()"
+            )
+            alive = names(upper)
+            await it.close()
+            return found, alive, names(upper), text_in(upper, "new")
 
-    found, upper, seen = asyncio.run(go())
-    try:
-        assert found.error is None, found.error.text
-        assert found.value == "(['new', 'old'], 'as it was, and more')"
-        assert seen == names(upper) == ["gone", "new", "old"]
-        assert (work / "old").read_text() == "as it was"
-        assert sorted(p.name for p in work.iterdir()) == ["gone", "old"]
-        number = os.open("new", os.O_RDONLY, dir_fd=upper)
-        assert os.read(number, 10) == b"fresh"
-        os.close(number)
-    finally:
-        os.close(upper)
+    found, alive, dead, new = asyncio.run(go())
+    assert found.error is None, found.error.text
+    assert found.value == "(['new', 'old'], 'as it was, and more')"
+    assert alive == dead == ["gone", "new", "old"]
+    assert new == "fresh"
+    assert (work / "old").read_text() == "as it was"
+    assert sorted(p.name for p in work.iterdir()) == ["gone", "old"]
 
 
 def test_an_overlay_of_trees_and_its_bounds(mother, work: Path, tmp_path: Path) -> None:
@@ -197,11 +221,10 @@ def test_an_overlay_of_trees_and_its_bounds(mother, work: Path, tmp_path: Path) 
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text(name)
         (tmp_path / name / "both").write_text(name)
-    lowers = (str(tmp_path / "two"), str(tmp_path / "one"))
-    over = Overlay("/work", str(work), lowers, 1 << 20, 100)
+    overlay = over(work, tmp_path / "two", tmp_path / "one", size=1 << 20, inodes=100)
 
     async def go():
-        async with forked(mother, replace(job(work), binds=(), overlay=over)) as it:
+        async with laid(mother, overlay) as (it, _):
             seen = await it.run_cell("import os; sorted(os.listdir()), open('both').read()")
             size = await it.run_cell("open('x', 'wb').write(b'x' * (2 << 20))")
             await it.run_cell("os.remove('x')")
@@ -212,6 +235,127 @@ def test_an_overlay_of_trees_and_its_bounds(mother, work: Path, tmp_path: Path) 
     assert seen == "(['both', 'one', 'two'], 'two')"
     assert "[Errno 28]" in size.message
     assert "[Errno 28]" in count.message
+
+
+def test_a_folder_laid_anew_shows_what_is_there_now_and_takes_what_comes(
+    mother, work: Path, tmp_path: Path
+) -> None:
+    """As between two calls: the user changes the folder, a layer comes, a layer goes."""
+    (work / "sub").mkdir()
+    (work / "sub" / "old").write_text("1")
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "added").write_text("by a layer")
+    look = "import os; os.getcwd(), sorted(os.listdir('..')), sorted(os.listdir())"
+
+    async def go():
+        seen = []
+        async with laid(mother, over(work)) as (it, first):
+            await it.run_cell("import os; os.chdir('sub'); open('mine', 'w').write('first'); x = 5")
+            seen.append((await it.run_cell(look)).value)
+            (work / "sub" / "users").write_text("2")
+            for lowers in ((layer,), ()):
+                upper = await it.lay(over(work, *lowers))
+                seen.append((await it.run_cell(look)).value)
+                await it.run_cell("open(f'cell{x}', 'w').write('later'); x += 1")
+                seen.append((names(upper), names(first)))
+                os.close(upper)
+        return seen
+
+    assert asyncio.run(go()) == [
+        "('/work/sub', ['sub'], ['mine', 'old'])",
+        "('/work/sub', ['added', 'sub'], ['old', 'users'])",
+        (["sub"], ["sub"]),
+        "('/work/sub', ['sub'], ['old', 'users'])",
+        (["sub"], ["sub"]),
+    ]
+    assert sorted(p.name for p in (work / "sub").iterdir()) == ["old", "users"]
+
+
+def test_a_folder_that_the_interpreter_stood_in_is_gone(mother, work: Path) -> None:
+    async def go():
+        async with laid(mother, over(work)) as (it, _):
+            await it.run_cell("import os; os.mkdir('new'); os.chdir('new')")
+            os.close(await it.lay(over(work)))
+            return (await it.run_cell("os.getcwd(), os.listdir()")).value
+
+    assert asyncio.run(go()) == "('/work', [])"
+
+
+def test_the_memory_of_a_folder_that_was_laid_goes_with_its_descriptor(mother, work: Path) -> None:
+    """Else each call would leave its changes in memory."""
+
+    async def go():
+        async with laid(mother, over(work)) as (it, _):
+            mounts = "len(open('/proc/self/mountinfo').readlines())"
+            before = (await it.run_cell(mounts)).value
+            for _ in range(5):
+                os.close(await it.lay(over(work)))
+            return before, (await it.run_cell(mounts)).value
+
+    before, after = asyncio.run(go())
+    assert before == after
+
+
+def test_a_layer_that_is_not_there_is_told_and_the_next_one_is_laid(mother, work: Path) -> None:
+    async def go():
+        async with laid(mother, over(work)) as (it, _):
+            with pytest.raises(NotEnforced, match="nowhere"):
+                await it.lay(over(work, work / "nowhere"))
+            os.close(await it.lay(over(work)))
+            return (await it.run_cell("import os; os.listdir()")).value
+
+    assert asyncio.run(go()) == "[]"
+
+
+def test_a_call_that_gives_up_waiting_leaves_the_others_their_answers(mother, work: Path) -> None:
+    async def go():
+        async with laid(mother, over(work)) as (it, _):
+            for _ in range(20):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await it.lay(over(work))
+            os.close(await it.lay(over(work)))
+            async with forked(mother, job(work)) as other:
+                return (await other.run_cell("1")).value, (await it.run_cell("2")).value
+
+    assert asyncio.run(go()) == ("1", "2")
+
+
+def test_modules_of_the_folder_are_read_anew_when_they_changed(mother, work: Path) -> None:
+    (work / "mine.py").write_text("x = 1")
+    (work / "kept.py").write_text("x = [0]")
+    os.utime(work / "kept.py", (1e9, 1e9))
+
+    async def go():
+        seen = []
+        async with laid(mother, over(work)) as (it, _):
+            await it.run_cell("import mine, kept, json; kept.x[0] = json.own = 7; mine.x")
+            (work / "mine.py").write_text("x = 22")
+            os.close(await it.lay(over(work)))
+            seen.append(await it.run_cell("import mine, kept, json; mine.x, kept.x, json.own"))
+            await it.run_cell("open('mine.py', 'w').write('x = 3'); import mine")
+            seen.append(await it.run_cell("import mine; mine.x"))
+        return [s.value or s.error.text for s in seen]
+
+    assert asyncio.run(go()) == ["(22, [7], 7)", "3"]
+
+
+def test_between_two_cells_it_stands_still(mother, work: Path) -> None:
+    source = (
+        "import threading, time\nbeats = []\n"
+        "def beat():\n    while True: beats.append(1); time.sleep(0.005)\n"
+        "threading.Thread(target=beat, daemon=True).start()\ntime.sleep(0.1)"
+    )
+
+    async def go():
+        async with forked(mother, job(work)) as it:
+            await it.run_cell(source)
+            state = state_of(child_of(it._body.init))
+            after = await it.run_cell("n = len(beats); time.sleep(0.1); len(beats) > n")
+            return state, after.value
+
+    assert asyncio.run(go()) == ("T", "True")
 
 
 def test_lo_is_up(inside) -> None:
@@ -337,12 +481,8 @@ def test_a_spawn_that_fails_leaves_nothing(work: Path) -> None:
             async with forked(made, job(work)) as it:
                 assert (await it.run_cell("1")).value == "1"
             before = descriptors()
-            for broken in (
-                replace(job(work), cwd="/nowhere"),
-                replace(job(work), overlay=Overlay("/over", str(work), size=1, inodes=1)),
-            ):
-                with pytest.raises(NotEnforced):
-                    await made.spawn(broken)
+            with pytest.raises(NotEnforced):
+                await made.spawn(replace(job(work), cwd="/nowhere"))
             with pytest.raises(Invalid):
                 await made.spawn(job(work / "nothing"))
             assert descriptors() <= before

@@ -6,9 +6,11 @@ to an open program here. Which properties a policy needs is decided above.
 
 from oros.abi.errors import NotEnforced
 from oros.abi.jobs import Job, JobResult, Report
+from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.output import Spool
 from oros.drivers.sandbox.bwrap.survey import survey
+from oros.drivers.walls import Walls
 
 UID = 60942
 """For a root daemon; in 60706-61183, which systemd's table of uids leaves unused."""
@@ -41,6 +43,17 @@ class BwrapSandbox:
             NotEnforced: there was no probe yet, or it failed.
         """
         return self._setup().python.argv
+
+    async def walls(self) -> Walls:
+        """What it holds programs with, for a sandbox of another make. Raises: NotEnforced."""
+        await self._survey()
+        setup = self._setup()
+        return Walls(
+            setup.filter, setup.python.path, setup.python.binds, argv.check,
+            lambda job, grouped: limits.table(job, grouped=grouped), argv.INSIDE_UID,
+            setup.uid, setup.stage, argv.SYSTEM, argv.ROOTS, argv.SETTINGS, argv.MASKED,
+            argv.FILES, argv.ENVIRONMENT, argv.HOME, argv.SHM_SIZE, setup.groups, limits.OWN,
+        )  # fmt: skip
 
     async def run(self, job: Job, spool: Spool | None = None) -> JobResult:
         """Run a job to its end; when cancelled, all of its processes are dead before this returns.

@@ -10,28 +10,33 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from oros.abi.errors import NotEnforced
+from oros.abi.cells import Death
+from oros.abi.errors import DeviceFailed, NotEnforced
+from oros.abi.jobs import Overlay
 from oros.drivers.descriptors import readable
-from oros.drivers.sandbox.zygote.interpreter import Death
 
 MESSAGE = 1 << 16
 MOMENT = 1.0
 """Seconds; what it takes from the end of the channel to that of the process."""
 
 
+Lay = Callable[[Overlay, list[int]], Awaitable[int]]
+"""Lays a folder copy-on-write over what two namespaces see; gives its upper folder."""
+
+
 class Child:
     """A child that is asked for; the port is `Body` of `interpreter`."""
 
-    def __init__(self) -> None:
+    def __init__(self, lay: Lay) -> None:
         self.control, control = socket.socketpair()
         self._parent, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (self.out, out), (self.err, err) = os.pipe(), os.pipe()
         self.init = 0
-        self.upper: int | None = None
+        self._lay, self._outer = lay, list[int]()
         self._theirs = [control.detach(), out, err, told.detach()]
         self._init_fd = self._fd = -1
         self._death: Death | None = None
@@ -55,8 +60,7 @@ class Child:
     async def stand(self) -> None:
         """Wait until its walls stand. Raises: NotEnforced."""
         told, numbers = await message(self._parent)
-        self._init_fd, *upper = numbers or [-1]
-        self.upper = upper[0] if upper else None
+        self._init_fd, *self._outer = numbers or [-1]
         if "ready" not in told or self._init_fd < 0:
             raise NotEnforced(f"the sandbox does not stand: {told.get('error', 'it fell')}")
         self.init = _pid(self._init_fd)
@@ -70,6 +74,20 @@ class Child:
         if "armed" not in told or not numbers:
             raise NotEnforced(f"the sandbox does not stand: {told.get('error', 'it fell')}")
         self._fd = numbers[0]
+
+    async def lay(self, overlay: Overlay) -> int:
+        """Lay a folder copy-on-write. Raises: DeviceFailed, NotEnforced."""
+        if self._death is not None:
+            raise DeviceFailed("the interpreter is dead", "start another one")
+        return await self._lay(overlay, self._outer)
+
+    def hold(self) -> None:
+        """Have the interpreter stand still; what it started goes on."""
+        _signal(self._fd, signal.SIGSTOP)
+
+    def go(self) -> None:
+        """Let it go on."""
+        _signal(self._fd, signal.SIGCONT)
 
     def interrupt(self) -> None:
         """Send SIGINT to the interpreter; to a dead one, too."""
@@ -100,13 +118,6 @@ class Child:
         self.control.close()
         os.close(self.out)
         os.close(self.err)
-        self.forget()
-
-    def forget(self) -> None:
-        """Close what would be handed on to the caller."""
-        if self.upper is not None:
-            os.close(self.upper)
-            self.upper = None
 
     async def _die(self, *, dying: bool) -> None:
         self.handed_over()
@@ -124,9 +135,10 @@ class Child:
         if self._death is not None:
             return
         self._death = _verdict(status)
-        for number in (self._init_fd, self._fd):
+        for number in (self._init_fd, self._fd, *self._outer):
             if number >= 0:
                 os.close(number)
+        self._outer.clear()
         self._init_fd = self._fd = -1
         self._parent.close()
         for call in self._after:

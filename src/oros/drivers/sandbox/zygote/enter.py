@@ -5,6 +5,9 @@ a request, so that nothing is chosen here. Two processes are needed: the first m
 root, where the daemon is root), gives up its uid and makes the namespaces; its child is pid 1 of
 the new ones, builds the root and locks itself in. A failure is told by OSError and ends the child.
 
+A folder that is seen copy-on-write is laid from outside, and anew as often as it changes: by a
+further process that enters the sandbox's outer user namespace, which it owns, and its mounts.
+
 Needs Linux 5.12 (mount_setattr). Sources: user_namespaces(7), mount_setattr(2), pivot_root(2),
 capabilities(7); the order of the steps is that of bubblewrap's main().
 """
@@ -151,24 +154,27 @@ def map_owners(asked: Request, spaces: Spaces) -> None:
 
     There is one uid that a zygote's children get.
     """
-    for folder in (*(host for host, _, _ in asked["binds"]), *asked["layers"]):
+    binds, layers = asked.get("binds", ()), asked.get("layers", ())
+    for folder in (*(host for host, _, _ in binds), *layers):
         if (found := owner(folder)) not in spaces:
             spaces[found] = user_namespace(found, asked["uid"])
+
+
+def mapped(folder: str, spaces: Spaces) -> int:
+    """A copy of a folder of any owner, seen as our uid's; not attached yet."""
+    how = CLONE | os.O_CLOEXEC
+    tree = libc.syscall(OPEN_TREE, -100, os.fsencode(folder), how)
+    call(f"open_tree of {folder}", tree)
+    space = spaces[owner(folder)]
+    restrict(f"idmap of {folder}", tree, NOSUID | NODEV | IDMAP, below=False, space=space)
+    return int(tree)
 
 
 def stage(folders: list[str], at: str, spaces: Spaces) -> list[str]:
     """Show folders of any owner as our uid's, in a mount namespace of our own; where they are."""
     call("unshare mounts", libc.unshare(NEW_MOUNTS))
     call("private mounts", libc.mount(None, b"/", None, PRIVATE, None))
-    trees = []
-    for folder in folders:
-        tree = call(
-            f"open_tree of {folder}",
-            libc.syscall(OPEN_TREE, -100, os.fsencode(folder), CLONE | os.O_CLOEXEC),
-        )
-        space = spaces[owner(folder)]
-        restrict(f"idmap of {folder}", tree, NOSUID | NODEV | IDMAP, below=False, space=space)
-        trees.append(tree)
+    trees = [mapped(folder, spaces) for folder in folders]
     mount("tmpfs", at, NOSUID | NODEV, "size=1m,mode=755")
     for n, tree in enumerate(trees):
         attach(tree, place(f"{at}/{n}", folder=True))
@@ -181,23 +187,25 @@ def leave(asked: Request, spaces: Spaces) -> None:
     What the request names as folders of the host is, for a root daemon, replaced by its stage.
     """
     write("/proc/self/oom_score_adj", "800")
-    uid, gid = os.getuid(), os.getgid()
     if asked["uid"] is not None:
-        uid = gid = asked["uid"]
-        folders = [host for host, _, _ in asked["binds"]] + asked["layers"]
-        seen = stage(folders, asked["stage"], spaces)
-        count = len(asked["binds"])
-        named = zip(seen[:count], asked["binds"], strict=True)
+        seen = stage([host for host, _, _ in asked["binds"]], asked["stage"], spaces)
+        named = zip(seen, asked["binds"], strict=True)
         asked["binds"] = [[host, path, right] for host, (_, path, right) in named]
-        asked["layers"] = seen[count:]
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
-        call("dumpable", libc.prctl(DUMPABLE, 1, 0, 0, 0))
-    if uid == 0:
-        raise PermissionError(1, "a sandbox of host uid 0 holds nothing")
+    uid, gid = drop(asked["uid"])
     call("unshare", libc.unshare(NEW_USER | NEW_MOUNTS | NEW_REST))
     own(uid, gid, (asked["inside"], asked["inside"]))
+
+
+def drop(uid: int | None) -> tuple[int, int]:
+    """Be `uid`, where the daemon is root; who one is then. Raises: OSError."""
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        call("dumpable", libc.prctl(DUMPABLE, 1, 0, 0, 0))
+    if os.getuid() == 0:
+        raise PermissionError(1, "a sandbox of host uid 0 holds nothing")
+    return os.getuid(), os.getgid()
 
 
 def own(uid: int, gid: int, inside: tuple[int, int]) -> None:
@@ -211,13 +219,12 @@ def own(uid: int, gid: int, inside: tuple[int, int]) -> None:
 # ---- pid 1: the new root -------------------------------------------------------------------
 
 
-def build(asked: Request) -> int | None:
-    """Make the new root and go into it; a descriptor of the overlay's upper folder, if any."""
+def build(asked: Request) -> None:
+    """Make the new root and go into it."""
     call("slave mounts", libc.mount(None, b"/", None, SLAVE, None))
     read_only = READ_ONLY | NOSUID
     # Copies first: what lies below BASE on the host is out of reach once it is covered.
     binds = [(taken(h), os.path.isdir(h), p, r) for h, p, r in asked["binds"]]  # noqa: PTH112 - plain os, as it is sent in
-    layers = [taken(path) for path in asked["layers"]]
     mount("tmpfs", BASE, NOSUID | NODEV, "size=4m,nr_inodes=2000,mode=755")
     for path in asked["system"]:
         show(path, BASE + path, read_only | NODEV)
@@ -232,7 +239,8 @@ def build(asked: Request) -> int | None:
     for tree, folder, path, right in binds:
         restrict(f"flags of {path}", tree, NOSUID | NODEV | (READ_ONLY if right == "r" else 0))
         attach(tree, place(BASE + path, folder=folder))
-    upper = overlay(layers, asked) if layers else None
+    for path in asked["places"]:
+        place(BASE + path, folder=True)
     call("dumpable", libc.prctl(DUMPABLE, 1, 0, 0, 0))
     os.chdir(BASE)
     number = PIVOT_ROOT[os.uname().machine]
@@ -243,7 +251,6 @@ def build(asked: Request) -> int | None:
         restrict(f"seal of {path}", top, READ_ONLY | NOSUID, below=False)
         os.close(top)
     os.chdir(asked["cwd"])
-    return upper
 
 
 def devices() -> None:
@@ -270,24 +277,47 @@ def processes(masked: list[str]) -> None:
             show("/dev/null", BASE + path, READ_ONLY | NOSUID | NOEXEC)
 
 
-def overlay(layers: list[int], asked: Request) -> int:
-    """Lay a bounded folder in memory over the layers; a descriptor of it."""
-    over, room = asked["overlay"], BASE + "/.room"
-    mount("tmpfs", room, NOSUID | NODEV, f"size={over['size']},nr_inodes={over['inodes']}")
-    for name in ("up", "wk", "l"):
-        os.mkdir(f"{room}/{name}", 0o755)  # noqa: PTH102 - plain os, as it is sent in
-    mount("tmpfs", f"{room}/l", NOSUID | NODEV, "size=1m,mode=755")
-    for n, tree in enumerate(layers):
-        attach(tree, place(f"{room}/l/{n}", folder=True))
-    os.chdir(f"{room}/l")
-    lower = ":".join(str(n) for n in range(len(layers)))
-    data = f"lowerdir={lower},upperdir=../up,workdir=../wk,userxattr"
-    mount("overlay", BASE + over["path"], NOSUID | NODEV, data)
-    upper = os.open(f"{room}/up", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+# ---- from outside: a folder copy-on-write ----------------------------------------------------
+
+
+def lay(asked: Request, spaces: Spaces, user: int, mounts: int) -> int:
+    """Lay an empty folder in memory over the layers where the sandbox sees it, not the last one.
+
+    `user`, `mounts`: the sandbox's outer user namespace and its mounts. A descriptor of the upper
+    folder, which keeps its memory alive. Raises: OSError; then nothing may be seen there.
+    """
+    over, at = asked["overlay"], asked["overlay"]["path"]
+    if asked["uid"] is None:
+        trees = [taken(path) for path in asked["layers"]]
+    else:
+        trees = [mapped(path, spaces) for path in asked["layers"]]
+    base = os.stat(asked["layers"][-1])  # noqa: PTH116 - plain os, as it is sent in
+    drop(asked["uid"])
+    call("setns to the users", libc.setns(user, NEW_USER))
+    call("setns to the mounts", libc.setns(mounts, NEW_MOUNTS))
+    while os.stat(at).st_dev != os.stat("/").st_dev:  # noqa: PTH116 - plain os, as it is sent in
+        call(f"umount of {at}", libc.umount2(os.fsencode(at), DETACH))
+    mount("tmpfs", at, NOSUID | NODEV, f"size={over['size']},nr_inodes={over['inodes']},mode=755")
+    for name in ("up", "wk", "l", "seen"):
+        os.mkdir(f"{at}/{name}", 0o755)  # noqa: PTH102 - plain os, as it is sent in
+    os.chmod(f"{at}/up", base.st_mode & 0o1777)  # noqa: PTH101 - plain os, as it is sent in
+    os.utime(f"{at}/up", ns=(base.st_atime_ns, base.st_mtime_ns))
+    mount("tmpfs", f"{at}/l", NOSUID | NODEV, "size=1m,mode=755")
+    for n, tree in enumerate(trees):
+        attach(tree, place(f"{at}/l/{n}", folder=True))
+    os.chdir(f"{at}/l")
+    lower = ":".join(str(n) for n in range(len(trees)))
+    data = f"lowerdir={lower},upperdir=../up,workdir=../wk,userxattr,index=off"
+    mount("overlay", f"{at}/seen", NOSUID | NODEV, data)
+    upper = os.open(f"{at}/up", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    seen = taken(f"{at}/seen")
     os.chdir("/")
-    call("umount of the layers", libc.umount2(room.encode(), DETACH))
-    os.rmdir(room)  # noqa: PTH106 - plain os, as it is sent in
+    call("umount of the layers", libc.umount2(os.fsencode(at), DETACH))
+    attach(seen, at)
     return upper
+
+
+# ---- pid 1: the lock -------------------------------------------------------------------------
 
 
 def lock(asked: Request, program: bytes) -> None:

@@ -2,18 +2,20 @@
 
 It knows the channel, the pipes and the clock, not how the process behind them is confined: that is
 its `Body`. What is inside may die, lie or never answer; each of these ends in a `CellResult`.
+Between two cells it stands still.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from oros.abi.cells import CellError, CellResult, Death, Ended, OnOutput, Part
 from oros.abi.errors import BadReply, Busy, DeviceFailed
+from oros.abi.jobs import Overlay
 from oros.drivers.sandbox.zygote.frames import Frames, Header
-from oros.drivers.sandbox.zygote.said import Ears, OnOutput, Said
+from oros.drivers.sandbox.zygote.said import Ears, Said
 
 GRACE = 2.0
 """Seconds that a cell has to end after it was interrupted."""
@@ -21,27 +23,22 @@ START_SECONDS = 20.0
 OUTPUT = 1 << 20
 FLOOD = 64 << 20
 
-Ended = Literal["self", "time", "flood", "interrupt", "death"]
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How the process inside went: a status or a signal."""
-
-    exit: int | None
-    signal: int | None
-
 
 class Body(Protocol):
-    """The process behind an interpreter. `control` speaks frames; `out`, `err` are read.
-
-    `upper`: where an overlay keeps what was changed.
-    """
+    """The process behind an interpreter. `control` speaks frames; `out`, `err` are read."""
 
     control: socket.socket
     out: int
     err: int
-    upper: int | None
+
+    async def lay(self, overlay: Overlay) -> int:
+        """Lay a folder copy-on-write where it works. Raises: DeviceFailed, NotEnforced."""
+
+    def hold(self) -> None:
+        """Have the interpreter stand still; what it started goes on."""
+
+    def go(self) -> None:
+        """Let it go on."""
 
     def interrupt(self) -> None:
         """Send SIGINT to the interpreter; to a dead one, too."""
@@ -54,52 +51,6 @@ class Body(Protocol):
 
         `dying`: it seems to end by itself, so it has a moment to do so.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A table or a figure. `about` has what else is known: rows, columns, rows held."""
-
-    media: str
-    name: str
-    data: bytes
-    about: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class CellError:
-    """An exception: `text` is a traceback that shows the lines of cells; `line`: 0 if none."""
-
-    kind: str
-    message: str
-    text: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class CellResult:
-    """How a cell ended, and what it showed. All of it is the word of the program inside.
-
-    `value` is the text of the last expression, `cut` characters are missing from it. `out`, `err`
-    are head and tail, `cut_out`, `cut_err` count what is missing; `late` was printed after the cell
-    before. `exit` is what `sys.exit` said, which ends only the cell. Of `death` there is no way
-    back: the state is gone. `ended` says what ended the cell; also after "time", "flood" and
-    "interrupt" it lives on unless there is a `death`.
-    """
-
-    ended: Ended
-    value: str | None = None
-    cut: int = 0
-    error: CellError | None = None
-    exit: int | None = None
-    out: bytes = b""
-    err: bytes = b""
-    cut_out: int = 0
-    cut_err: int = 0
-    late: bytes = b""
-    parts: tuple[Part, ...] = ()
-    death: Death | None = None
-    seconds: float = 0.0
 
 
 class Interpreter:
@@ -126,14 +77,6 @@ class Interpreter:
         self._watch: _Watch | None = None
 
     @property
-    def upper(self) -> int | None:
-        """A descriptor of the overlay's upper folder, if there is one: the caller's to close.
-
-        It outlives the interpreter; what was changed is in memory until it is closed.
-        """
-        return self._body.upper
-
-    @property
     def alive(self) -> bool:
         """Whether cells can be run, as far as is known."""
         return self._frames is not None and self._death is None
@@ -155,6 +98,19 @@ class Interpreter:
             await self.close()
             why = said.splitlines()[-1] if said else "it gave no sign"
             raise DeviceFailed(f"the interpreter did not start: {why}")
+        self._body.hold()
+
+    async def lay(self, overlay: Overlay) -> int:
+        """Lay a folder copy-on-write where its cells work, in place of the last one laid.
+
+        What is open of the last one stays open, and what is written to it is in nobody's way.
+
+        Returns:
+            A descriptor of the upper folder, the caller's to close: it outlives the interpreter.
+
+        Raises: DeviceFailed, NotEnforced.
+        """
+        return await self._body.lay(overlay)
 
     async def run_cell(
         self,
@@ -183,6 +139,7 @@ class Interpreter:
         began = loop.time()
         timer = loop.call_later(timeout, watch.stop, "time")
         self._ears.listen(said)
+        self._body.go()
         try:
             blob = source.encode("utf-8", "replace")
             await self._frames.send({"op": "run", "id": self._count}, blob)
@@ -198,6 +155,7 @@ class Interpreter:
             watch.over()
             self._watch = None
             self._ears.ignore()
+            self._body.hold()
         return self._result(answer, watch.why, said, late, loop.time() - began)
 
     def interrupt(self) -> bool:

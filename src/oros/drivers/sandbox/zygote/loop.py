@@ -17,15 +17,15 @@ next one, and the rest ends the process, which is seen outside.
 import ast
 import builtins
 import contextlib
-import csv
+import importlib
 import io
-import itertools
 import json
 import linecache
 import os
 import signal
 import struct
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -35,10 +35,7 @@ from typing import Any
 OWN = dict(vars(builtins))
 globals()["__builtins__"] = OWN  # for the functions below: a cell may redefine the shared ones
 
-SHOWN = 20_000  # characters of a value, a message, a traceback
-ITEMS = 1000  # of a container whose repr is made
 SOURCES = 2 << 20  # characters of old cells that tracebacks can still quote
-TABLE, TABLE_BLOCK, COLUMNS = 256 << 10, 500, 200
 FIGURES, FIGURE_BYTES = 16, 8 << 20
 HIGH = 512  # descriptors of ours lie where nobody closes a range for tidiness
 
@@ -93,8 +90,9 @@ class Channel:
 class Loop:
     """Runs cells, one at a time, until its channel ends."""
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    def __init__(self, channel: Channel, shown: dict[str, Any]) -> None:
+        """`shown`: the names of show.py."""
+        self.channel, self.shown = channel, shown
         self.busy = False
         self.parts: list[tuple[Header, bytes]] = []
         self.value: str | None = None
@@ -103,6 +101,9 @@ class Loop:
         self.main.__dict__["__builtins__"] = builtins
         self.sources: dict[str, int] = {}
         self.pipes = [_high(1), _high(2)]
+        self.place = self.home = os.getcwd()  # noqa: PTH109 - as the starter
+        self.own: dict[str, tuple[str, tuple[float, int] | None]] = {}
+        self.began = 0.0
         self.library = dict(sys.modules)
         builtins.__dict__["display"] = self.display
 
@@ -114,7 +115,9 @@ class Loop:
                 self.prepare(source.decode())
                 self.channel.send({"op": "ready", "pid": os.getpid()}, [])
                 continue
+            self.enter()
             answer = self.run(f"cell{header['id']}.py", source.decode("utf-8", "replace"))
+            self.leave_off()
             if self.channel.gone:  # a child that the cell forked, at the cell's end
                 self.leave(answer)
             blobs = [data for _, data in self.parts]
@@ -131,6 +134,32 @@ class Loop:
         os.environ.setdefault("MPLBACKEND", "Agg")
         warnings.filterwarnings("ignore", message=".*is non-interactive, and thus cannot be shown")
 
+    def enter(self) -> None:
+        """Go where the last cell was, by name: the folder may have been laid anew since.
+
+        A module of the folder whose file has changed is read anew when it is asked for again.
+        """
+        try:
+            os.chdir(self.place)
+        except OSError:
+            os.chdir(self.home)
+        for name, (path, stamp) in [*self.own.items()]:
+            if name not in sys.modules or stamp is None or stamp != _stamp(path):
+                sys.modules.pop(name, None)
+                del self.own[name]
+        importlib.invalidate_caches()
+        self.began = time.time() - 0.02  # noqa: TID251 - as files' own clock, which is coarse
+
+    def leave_off(self) -> None:
+        """Note where the cell went, and the modules that it read; None: perhaps changed since."""
+        with contextlib.suppress(OSError):
+            self.place = os.getcwd()  # noqa: PTH109 - as the starter
+        for name, module in list(sys.modules.items()):
+            origin = getattr(getattr(module, "__spec__", None), "origin", None)
+            if type(origin) is str and origin.startswith(self.home) and name not in self.own:
+                stamp = _stamp(origin)
+                self.own[name] = origin, stamp if stamp and stamp[0] < self.began else None
+
     def run(self, name: str, source: str) -> Header:
         """Run a cell to its end, whatever that is; the answer without its parts."""
         self.value, self.cut = None, 0
@@ -144,7 +173,7 @@ class Loop:
         if isinstance(error, SystemExit):
             told["exit"] = _code(error)
         elif error is not None:
-            failed = self.guarded(lambda: told.update(error=_told(error)))
+            failed = self.guarded(lambda: told.update(error=_told(error, self.shown["cut"])))
             if failed is not None:
                 told["error"] = {"kind": type(error).__name__, "message": "", "text": "", "line": 0}
         for stream in ("stdout", "stderr"):
@@ -223,11 +252,16 @@ class Loop:
         """The text of a value and how much of it was cut; a table is a part, too."""
         pandas = sys.modules.get("pandas")
         if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
-            self.add(*_table(pandas, value))
+            self.add(*self.shown["table"](pandas, value))
         figure = sys.modules.get("matplotlib.figure")
-        if figure is not None and isinstance(value, figure.Figure) and not _numbered(value):
-            self.add(*_drawn(value))
-        return _cut(_text(value))
+        if (
+            figure is not None
+            and isinstance(value, figure.Figure)
+            and not self.shown["numbered"](value)
+        ):
+            self.add(*self.shown["drawn"](value))
+        text, gone = self.shown["cut"](self.shown["text"](value))
+        return text, gone
 
     def add(self, about: Header, data: bytes) -> None:
         """Take a part, if there is room."""
@@ -242,7 +276,7 @@ class Loop:
             return
         try:
             for number in numbers[:FIGURES] if drawn else ():
-                self.add(*_drawn(pyplot.figure(number)))
+                self.add(*self.shown["drawn"](pyplot.figure(number)))
         finally:
             pyplot.close("all")
 
@@ -252,6 +286,15 @@ class Loop:
         if error:
             os.write(2, error["text"].encode())
         os._exit(answer["exit"] or int(error is not None))
+
+
+def _stamp(path: str) -> tuple[float, int] | None:
+    """A file's time and size; None if it is gone."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - as the starter
+    except OSError:
+        return None
+    return about.st_mtime, about.st_size
 
 
 def _compiled(tree: Any, name: str, mode: str) -> CodeType:
@@ -283,7 +326,7 @@ def _code(error: SystemExit) -> int:
     return 1
 
 
-def _told(error: BaseException) -> Header:
+def _told(error: BaseException, cut: Callable[[str], tuple[str, int]]) -> Header:
     """An exception in words: of its frames only the lines of cells."""
     whole = traceback.TracebackException.from_exception(error, compact=True)
     line, seen, left = 0, set[int](), [whole]
@@ -302,76 +345,21 @@ def _told(error: BaseException) -> Header:
     text = "".join(whole.format())
     message = "".join(whole.format_exception_only()).strip()
     kind = type(error).__name__
-    return {"kind": kind, "message": _cut(message)[0], "text": _cut(text)[0], "line": line}
+    return {"kind": kind, "message": cut(message)[0], "text": cut(text)[0], "line": line}
 
 
 def _is_cell(name: str) -> bool:
     return name.startswith("cell") and name.endswith(".py") and "/" not in name
 
 
-def _text(value: Any) -> str:
-    """The repr of a value; of a long container that of its beginning."""
-    if isinstance(value, (str, bytes, bytearray)) and len(value) > 2 * SHOWN:
-        return f"{value[: 2 * SHOWN]!r}... ({len(value)} in all)"
-    if type(value) in (list, tuple, set, frozenset, dict) and len(value) > ITEMS:
-        some = itertools.islice(value.items() if type(value) is dict else value, ITEMS)
-        kind = dict if type(value) is dict else list
-        return f"{kind(some)!r}... ({len(value)} items in all, a {type(value).__name__})"
-    return repr(value)
-
-
-def _cut(text: str) -> tuple[str, int]:
-    """The two ends of a long text, and how many characters are gone; it can be encoded."""
-    gone = max(0, len(text) - SHOWN)
-    if gone:
-        text = f"{text[: SHOWN // 2]}\n[... {gone} characters ...]\n{text[-(SHOWN // 2) :]}"
-    return text.encode("utf-8", "backslashreplace").decode(), gone
-
-
-def _table(pandas: Any, value: Any) -> tuple[Header, bytes]:
-    """A table as CSV, as many rows as fit."""
-    frame = value.to_frame() if isinstance(value, pandas.Series) else value
-    rows, columns = frame.shape
-    counted = isinstance(frame.index, pandas.RangeIndex) and frame.index.name is None
-    seen, out = frame.iloc[:, :COLUMNS], io.StringIO()
-    done = 0
-    while not done or (done < rows and out.tell() < TABLE):
-        block = seen.iloc[done : done + TABLE_BLOCK]
-        block.to_csv(out, header=not done, index=not counted, lineterminator="\n")
-        done += TABLE_BLOCK
-    data = out.getvalue().encode("utf-8", "backslashreplace")
-    if len(data) > TABLE:
-        data = data[: data.rfind(b"\n", 0, TABLE) + 1]
-    text = data.decode("utf-8", "ignore")
-    held = max(0, sum(1 for _ in csv.reader(io.StringIO(text))) - 1)
-    about = {"media": "text/csv", "name": "table.csv", "rows": rows, "columns": columns}
-    return {**about, "held": min(held, rows)}, data
-
-
-def _numbered(figure: Any) -> bool:
-    """Tell whether pyplot knows a figure; then it is taken at the cell's end."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    return pyplot is not None and getattr(figure, "number", None) in pyplot.get_fignums()
-
-
-def _drawn(figure: Any) -> tuple[Header, bytes]:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", bbox_inches="tight")
-    return {"media": "image/png", "name": "figure.png"}, out.getvalue()
-
-
-def main(come: int, go: int) -> None:
+def main(come: int, go: int, shown: dict[str, Any]) -> None:
     """Serve over two descriptors (they may be one) and end the process."""
     here = _high(come)
     there = here if come == go else _high(go)
     for number in {come, go}:
         os.close(number)
-    loop = Loop(Channel(here, there))
+    loop = Loop(Channel(here, there), shown)
     signal.signal(signal.SIGINT, loop.interrupt)
     sys.__dict__["__stdout__"], sys.__dict__["__stderr__"] = _stream(1), _stream(2)
     loop.serve()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

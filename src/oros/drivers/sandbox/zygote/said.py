@@ -10,10 +10,9 @@ import os
 import struct
 import termios
 from collections.abc import Callable
-from typing import Literal
 
-Stream = Literal["out", "err"]
-OnOutput = Callable[[Stream, bytes], None]
+from oros.abi.cells import OnOutput, Stream
+
 CHUNK = 1 << 16
 
 

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, Unsupported
-from oros.abi.jobs import Bind, Job
+from oros.abi.jobs import Bind, Job, Overlay
 from oros.drivers.descriptors import memory_file
 from oros.drivers.sandbox.zygote.child import Child, message
 from oros.drivers.sandbox.zygote.interpreter import Interpreter
-from oros.drivers.sandbox.zygote.walls import Walls
+from oros.drivers.walls import Walls
 
-SOURCES = {n: Path(__file__).with_name(f"{n}.py") for n in ("enter", "loop", "zygote")}
+SOURCES = {n: Path(__file__).with_name(f"{n}.py") for n in ("enter", "loop", "show", "zygote")}
 BOOT = """
 import json
 with open(NUMBER, "rb") as f:
@@ -28,7 +28,8 @@ with open(NUMBER, "rb") as f:
 made = {name: {"__name__": name} for name in sources}
 for name, text in sources.items():
     exec(compile(text, name + ".py", "exec", dont_inherit=True), made[name])
-made["zygote"]["main"](made["enter"], made["loop"]["main"])
+run = lambda *channel: made["loop"]["main"](*channel, made["show"])
+made["zygote"]["main"](made["enter"], run)
 """
 MODULES = ("numpy", "pandas", "matplotlib.pyplot")
 START_SECONDS = 60.0
@@ -58,11 +59,21 @@ class Zygote:
         there = [f"{walls.stage}/{n}" for n in range(len(packages))]
         self._packages = [Bind(path, path, "r") for path in there]
         self._lock = asyncio.Lock()
+        self._asked = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
     async def start(self) -> None:
-        """Start it and wait for its imports. Raises: DeviceFailed, NotEnforced."""
+        """Start it and wait for its imports; again is harmless.
+
+        Raises: DeviceFailed, NotEnforced.
+        """
+        async with self._lock:
+            if self._socket is None or (self._process and self._process.poll() is not None):
+                await self.close()
+                await self._start()
+
+    async def _start(self) -> None:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._socket = here
@@ -101,7 +112,8 @@ class Zygote:
 
         Args:
             job: its folders, its environment and its bounds; `argv`, `stdin` and `seconds` are of
-                no use here. `cpu` holds for the interpreter's whole life.
+                no use here. `cpu` holds for the interpreter's whole life. Of its overlay only the
+                place is made: `Interpreter.lay` lays it.
             kit: the source of the module `kit`.
 
         Raises:
@@ -116,11 +128,7 @@ class Zygote:
             raise Unsupported("a warm interpreter has no way out", "run a program of its own")
         body = await self._birth(job)
         interpreter = Interpreter(body, kit, output=job.output, flood=job.flood)
-        try:
-            await interpreter.start()
-        except BaseException:
-            body.forget()
-            raise
+        await interpreter.start()
         return interpreter
 
     async def close(self) -> None:
@@ -139,12 +147,12 @@ class Zygote:
             if walls.groups is not None:
                 cell = walls.groups.cell(job.memory, job.processes + walls.own)
                 group = stack.enter_context(cell)
-            request = json.dumps(walls.request(job, self._packages)).encode()
-            child = Child()
+            request = walls.request(job, self._packages)
+            child = Child(self._lay)
             try:
                 async with asyncio.timeout(BIRTH_SECONDS):
-                    async with self._lock:
-                        await self._ask(request, child)
+                    await self._ask(request, child.numbers)
+                    child.handed_over()
                     await child.stand()
                     self._judge(child.init)
                     if group is not None:
@@ -160,20 +168,31 @@ class Zygote:
             child.after(self._bury, stack.pop_all().close)
         return child
 
-    async def _ask(self, request: bytes, child: Child) -> None:
+    async def _lay(self, overlay: Overlay, outer: list[int]) -> int:
+        """Have a folder laid in a sandbox, by its namespaces. Raises: NotEnforced, DeviceFailed."""
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with here:
+            with there:
+                await self._ask(self._walls.laying(overlay), [*outer, there.fileno()])
+            told, numbers = await message(here)
+        if "laid" not in told or not numbers:
+            raise NotEnforced(f"the folder can't be shown: {told.get('error', 'it fell')}")
+        return numbers[0]
+
+    async def _ask(self, request: Mapping[str, object], numbers: list[int]) -> None:
         """Have it forked. Raises: NotEnforced, DeviceFailed."""
-        if self._socket is None:
-            raise DeviceFailed("the zygote is not there", "start it")
-        try:
-            socket.send_fds(self._socket, [request], child.numbers)
-        except OSError as e:
-            raise DeviceFailed(f"the zygote can't be asked: {e.strerror}") from e
-        child.handed_over()
-        try:
+        async with self._lock:
+            if self._socket is None:
+                raise DeviceFailed("the zygote is not there", "start it")
+            self._asked += 1
+            asked = json.dumps({**request, "id": self._asked}).encode()
+            try:
+                socket.send_fds(self._socket, [asked], numbers)
+            except OSError as e:
+                raise DeviceFailed(f"the zygote can't be asked: {e.strerror}") from e
             answer, _ = await message(self._socket)
-        except BaseException:  # its answers would be one behind
-            await self.close()
-            raise
+            while answer.get("id", self._asked) != self._asked:  # of one that gave up waiting
+                answer, _ = await message(self._socket)
         if "gone" not in answer:
             raise NotEnforced(f"the sandbox does not stand: {answer.get('error', 'it is gone')}")
 

@@ -2,13 +2,16 @@
 
 It travels as source, imports nothing of oros and runs nothing of anybody's: it starts with no
 environment, imports what it is told, and forks for each request. Descriptor 0 is its socket, of
-whole messages in JSON; a request comes with four descriptors:
+whole messages in JSON; a request for an interpreter comes with four descriptors:
 
     control     the frames of the interpreter (see loop.py)
     out, err    what its cells print
-    birth       this child's own socket: {"ready"} with a pidfd of its first process and the
-                overlay's upper folder, then it waits for one byte; {"armed"} with a pidfd of the
-                interpreter; at its end {"status"}; or {"error"} at any time
+    birth       this child's own socket: {"ready"} with a pidfd of its first process and its outer
+                user and mount namespaces, then it waits for one byte; {"armed"} with a pidfd of
+                the interpreter; at its end {"status"}; or {"error"} at any time
+
+One to lay a folder copy-on-write in such a sandbox comes with these two namespaces, and a socket
+that gets {"laid"} with the upper folder, or {"error"}.
 
 Pid 1 inside is no interpreter: it reaps what is left behind, and tells how the interpreter died,
 which as pid 1 could not even be killed by its own signal.
@@ -66,14 +69,18 @@ class Zygote:
             if not data:
                 return
             if numbers:
-                answer = self.birth(json.loads(data), numbers)
+                asked = json.loads(data)
+                answer = self.birth(asked, numbers)
                 for number in numbers:
                     os.close(number)
-                daemon.send(json.dumps(answer).encode())
+                daemon.send(json.dumps({**answer, "id": asked["id"]}).encode())
             reap()
 
     def birth(self, asked: Request, numbers: list[int]) -> Request:
-        """Fork a child; once its first process is gone, its second one is our own child."""
+        """Fork a child that does what is asked; its first process is gone when this returns.
+
+        An interpreter's second process is our own child then.
+        """
         try:
             if asked["uid"] is not None:
                 self.enter["map_owners"](asked, self.spaces)
@@ -82,7 +89,10 @@ class Zygote:
         child = os.fork()
         if child == 0:
             try:
-                self.first(asked, numbers)
+                if "places" in asked:
+                    self.first(asked, numbers)
+                else:
+                    self.lay(asked, numbers)
             finally:
                 os._exit(1)
         os.waitpid(child, 0)
@@ -107,14 +117,27 @@ class Zygote:
                 parent.send(json.dumps({"error": why}).encode())
                 os._exit(1)
 
+    def lay(self, asked: Request, numbers: list[int]) -> None:
+        """Lay a folder copy-on-write in a sandbox that stands."""
+        user, mounts, told = numbers
+        with socket.socket(fileno=told) as parent:
+            try:
+                close_all_but({*numbers, *self.spaces.values()})
+                upper = self.enter["lay"](asked, self.spaces, user, mounts)
+                socket.send_fds(parent, [b'{"laid": 1}'], [upper])
+                os._exit(0)
+            except OSError as e:
+                parent.send(json.dumps({"error": str(e)}).encode())
+                os._exit(1)
+
     def second(self, asked: Request, control: int, parent: socket.socket) -> None:
         """Be pid 1: build the root, lock it, wait for the daemon, start the interpreter."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 gets no signal that it does not handle
         os.setsid()
-        upper = self.enter["build"](asked)
+        outer = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("user", "mnt")]
+        self.enter["build"](asked)
         self.enter["lock"](asked, self.program)
-        me = os.pidfd_open(os.getpid())
-        handed = [me, *([] if upper is None else [upper])]
+        handed = [os.pidfd_open(os.getpid()), *outer]
         socket.send_fds(parent, [b'{"ready": 1}'], handed)
         for number in handed:
             os.close(number)

@@ -1,6 +1,6 @@
-"""What confines a warm interpreter, as the sandbox beside this one has found it to hold.
+"""What confines a program, as one sandbox has found it to hold and another one uses it.
 
-A driver knows no other, so this is handed in: the same filter, the same whitelist, the same bounds.
+Drivers know no other, so this is handed over: the same filter, the same whitelist, the same bounds.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from oros.abi.jobs import Bind, Job
+from oros.abi.jobs import Bind, Job, Overlay
 
 
 class Group(Protocol):
@@ -71,7 +71,6 @@ class Walls:
         roots = [Path(r) for r in self.roots]
         plain = [p for p in (*self.system, *self.settings) if Path(p).exists()]
         plain += [str(r) for r in roots if r.exists() and not r.is_symlink()]
-        over = job.overlay
         shown = (*self.binds, *packages, *job.binds)
         bounds = self.bounds(job, self.groups is not None)
         return {
@@ -84,9 +83,16 @@ class Walls:
             "memory": {self.home: max(job.tmp_size, 4096), "/dev/shm": self.shm},  # noqa: S108 - inside
             "files": dict(self.files),
             "binds": [[b.host, b.path, b.right] for b in shown],
-            "layers": [] if over is None else [*over.lowers, over.base],
-            "overlay": over and {"path": over.path, "size": over.size, "inodes": over.inodes},
+            "places": [] if job.overlay is None else [job.overlay.path],
             "cwd": job.cwd,
             "limits": [[kind, value] for kind, value in bounds.items()],
             "environment": {**self.environment, **job.env},
+        }
+
+    def laying(self, over: Overlay) -> dict[str, Any]:
+        """What is told to lay a folder copy-on-write."""
+        return {
+            "uid": self.uid,
+            "layers": [*over.lowers, over.base],
+            "overlay": {"path": over.path, "size": over.size, "inodes": over.inodes},
         }
