@@ -227,6 +227,8 @@ class Mount(Call):
 class Run(Call):
     """Run a program in the sandbox: `argv`, or Python source. It sees `/work` and no network.
 
+    Python goes into an interpreter that remembers what your earlier runs defined, and shows the
+    `value` of a last expression; with `stdin` or `fresh` it is a program of its own.
     Returns `{"exit", "signal", "out", "err", "changed": [{"path", "change", "size"}], "seconds"}`;
     long output is cut in its middle and kept whole in a blob.
     """
@@ -235,6 +237,7 @@ class Run(Call):
     argv: tuple[str, ...] = ()
     stdin: str = ""
     timeout: float = 30.0
+    fresh: bool = False
     name: ClassVar[str] = "run"
     effect: ClassVar[Effect] = "reversible"
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console = Console(kernel, oros.__version__)
         console.queries |= models.queries() | devices.queries()
         console.longs |= models.longs()
-        await run(kernel, Gate(console, home))
+        await run(kernel, Gate(console, home), devices.cells.keep)
     finally:
         await models.close()
         await store.close()
@@ -104,13 +104,17 @@ def node_of(store: Store) -> str:
     return found
 
 
-async def run(kernel: Kernel, gate: Gate) -> None:
-    """Serve the door while the kernel runs; SIGTERM and SIGINT halt in order."""
+async def run(kernel: Kernel, gate: Gate, keep: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Serve the door while the kernel runs; SIGTERM and SIGINT halt in order.
+
+    `keep` looks after devices meanwhile.
+    """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, kernel.halt)
     async with gate.open(), asyncio.TaskGroup() as tasks:
-        tasks.create_task(watched(kernel, gate))
+        keeper = tasks.create_task(keep())
+        tasks.create_task(watched(kernel, gate)).add_done_callback(lambda _: keeper.cancel())
         await asyncio.sleep(0)
         tell("ready")
 

@@ -1,10 +1,12 @@
 """Mounts and the sandbox, as the kernel asks for them: by source, by process."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from oros.abi import wire
-from oros.abi.errors import NoDevice
+from oros.abi.errors import NoDevice, OrosError
 from oros.abi.events import Forked
 from oros.abi.grants import MountPoint
 from oros.abi.ids import Pid, Seq
@@ -12,13 +14,16 @@ from oros.abi.message import Json
 from oros.abi.ports import Device, FileServer, Store
 from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
+from oros.drivers.sandbox.zygote.warm import Zygote
 from oros.kernel.machine import Machine
 from oros.kernel.namespace import HOME, WEB
 from oros.services.console import Query
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
-from oros.services.run.device import RunDevice
+from oros.services.run.cells import Cells
+from oros.services.run.device import Means, RunDevice
 from oros.services.run.device import Way as RunWay
+from oros.services.run.earlier import Earlier, earlier
 
 
 class Devices:
@@ -28,6 +33,9 @@ class Devices:
         """`layers`: where what processes change in folders is kept."""
         self._store = store
         self._sandbox = BwrapSandbox()
+        self._packages = packages()
+        self.cells = Cells(self._zygote, self._past, self._alive)
+        self._means = Means(self._sandbox, self._sandbox.python, self.cells, self._packages)
         self._spaces = Workspaces(store, layers, self._origin, self._copies)
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
@@ -52,10 +60,9 @@ class Devices:
                 if found is None:
                     scheme, _, root = point.source.partition(":")
                     found = RunDevice(
-                        self._sandbox,
+                        self._means,
                         self._spaces.space(Path(root)),
                         self._store,
-                        self._sandbox.python,
                         point.right,
                         review=scheme == "review",
                         way=way_of(web),
@@ -63,6 +70,18 @@ class Devices:
                     self._runners[point, web] = found
                 return found
         raise NoDevice("this process has no folder to run in", "start it with a folder")
+
+    async def _zygote(self) -> Zygote:
+        """What interpreters are forked from. Raises: NotEnforced."""
+        return Zygote(await self._sandbox.walls(), self._packages)
+
+    def _past(self, pid: Pid) -> list[Earlier]:
+        """The cells that a process's interpreter knew of when it was lost."""
+        return [] if self.machine is None else earlier(self.machine.journal.rows(pid))
+
+    def _alive(self, pid: Pid) -> bool:
+        m = self.machine
+        return m is not None and pid in m.table and m.table[pid].alive
 
     def _origin(self, pid: Pid) -> tuple[Pid, Seq] | None:
         """From where a process was forked, by the first event of its journal."""
@@ -90,6 +109,9 @@ class Devices:
     async def doctor(self, _: Mapping[str, Json]) -> Json:
         """What the sandbox holds on this machine, found by running it."""
         report = await self._sandbox.probe()
+        loaded: Mapping[str, str] = {}
+        with suppress(OrosError):  # `broken` says why
+            loaded = (await self.cells.source()).loaded
         return {
             "sandbox": report.backend,
             "version": report.version,
@@ -97,7 +119,18 @@ class Devices:
             "held": list(report.held),
             "not_held": dict(report.not_held),
             "fix": report.fix,
+            "python": {
+                "warm": not self.cells.broken,
+                "why": self.cells.broken,
+                "loaded": dict(loaded),
+            },
         }
+
+
+def packages() -> tuple[str, ...]:
+    """The folder of the data libraries (the extra `data`), if they are installed here."""
+    found = find_spec("pandas")
+    return (str(Path(found.origin).parents[1]),) if found is not None and found.origin else ()
 
 
 def way_of(source: str) -> RunWay | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import oros
 from oros.drivers.sandbox.bwrap.survey import WHEEL
 
-PARTS = ("__init__.py", "abi", "drivers/__init__.py", "drivers/descriptors.py", "drivers/sandbox")
+PARTS = ("__init__.py", "abi", "drivers/__init__.py", "drivers/descriptors.py", "drivers/walls.py",
+         "drivers/sandbox")  # fmt: skip
 WHO = {"user": 4242, "group": 4242, "extra_groups": []}
 
 

@@ -19,7 +19,7 @@ from oros.abi.ports import Caller
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.services.files.resolve import Root
 from oros.services.layers.workspaces import Workspaces
-from oros.services.run.device import RunDevice
+from oros.services.run.device import Means, RunDevice
 
 
 class PlainSandbox:
@@ -92,7 +92,7 @@ def space(work, shelf, tmp_path):
 
 @pytest.fixture
 def plain(space, shelf) -> RunDevice:
-    return RunDevice(PlainSandbox(), space, shelf, lambda: (sys.executable,))
+    return RunDevice(Means(PlainSandbox(), lambda: (sys.executable,)), space, shelf)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +110,7 @@ def device(request, space, shelf, tmp_path) -> RunDevice:
     sandbox = request.getfixturevalue("bwrap")
     for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         place.chmod(0o755)  # a root daemon's programs have another uid
-    return RunDevice(sandbox, space, shelf, sandbox.python)
+    return RunDevice(Means(sandbox, sandbox.python), space, shelf)
 
 
 @pytest.fixture

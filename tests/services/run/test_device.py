@@ -11,7 +11,7 @@ from oros.abi.wire import encode
 from oros.services.files.folder import Folder
 from oros.services.layers.stack import Stack
 from oros.services.layers.workspaces import Workspaces
-from oros.services.run.device import RunDevice
+from oros.services.run.device import Means, RunDevice
 
 OWNER = frozenset({"owner"})
 
@@ -116,7 +116,7 @@ def test_long_output_is_cut_in_the_middle_and_kept(device, user, shelf) -> None:
 def test_a_read_only_folder(work, space, shelf, user, bwrap, tmp_path) -> None:
     for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
         place.chmod(0o755)
-    device = RunDevice(bwrap, space, shelf, bwrap.python, "r")
+    device = RunDevice(Means(bwrap, bwrap.python), space, shelf, "r")
     got = run(device, user, python="open('x', 'w')").value
     assert got["exit"] == 1
     assert "Read-only" in got["error"]
@@ -153,7 +153,7 @@ def test_after_a_crash_before_the_layer_was_made_it_can_be_done_again(space, she
         async def run(self, job):
             raise Dies
 
-    device = RunDevice(Crash(), space, shelf)
+    device = RunDevice(Means(Crash()), space, shelf)
     with pytest.raises(Dies):
         run(device, user, python="1")
     found = asyncio.run(device.reconcile(user, {}))
@@ -172,7 +172,7 @@ def test_after_a_crash_with_the_layer_made_its_outcome_is_kept(
     assert not (work / "f").exists()
     monkeypatch.undo()
     fresh = Workspaces(shelf, tmp_path / "layers").space(work)
-    again = RunDevice(plain._sandbox, fresh, shelf)
+    again = RunDevice(plain._means, fresh, shelf)
     got = run(again, user, python="open('f','a').write('x'); print('hello')").value
     assert (got["out"], got["layer"]) == ("hello\n", 2)
     assert (work / "f").read_text() == "x"

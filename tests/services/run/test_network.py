@@ -9,7 +9,7 @@ from oros.abi.errors import Invalid
 from oros.abi.labels import Integrity
 from oros.drivers.egress.netns.server import Outside
 from oros.drivers.egress.netns.way import Way
-from oros.services.run.device import RunDevice
+from oros.services.run.device import Means, RunDevice
 
 SOURCE = """
 import urllib.request
@@ -42,7 +42,7 @@ def perform(bwrap, space, shelf, who, hosts):
 
         outside = Outside(resolve=resolve, connect=connect)
         way = (lambda record: Way(hosts, record, outside)) if hosts else None
-        device = RunDevice(bwrap, space, shelf, bwrap.python, way=way)
+        device = RunDevice(Means(bwrap, bwrap.python), space, shelf, way=way)
         async with server:
             return await device.perform(who, {"python": SOURCE})
 

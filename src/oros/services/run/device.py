@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from oros.abi import wire
-from oros.abi.errors import Busy, Invalid
+from oros.abi.cells import CellResult
+from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced, Unsupported
 from oros.abi.grants import Right
 from oros.abi.ids import BlobId
 from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay
@@ -36,16 +37,21 @@ from oros.services.layers.workspace import (
     threaded,
     told,
 )
+from oros.services.run.cells import CPU_SECONDS as CELL_CPU_SECONDS
+from oros.services.run.cells import Cells
 from oros.services.run.changes import Changed, changes_of
+from oros.services.run.earlier import celled, parts_of
 from oros.services.run.output import SHOWN, cut, last_words, python_error, readable
 from oros.services.run.starter import CODE
 
 HOME = "/work"
+PACKAGES = "/packages"
 MAX_SECONDS = 3600.0
 MAX_CHANGES = 100
 MAX_FLOWS = 50
 CPU_SECONDS = 60.0
 """Of one process; more when more time was asked for: it may use some cores."""
+NOT_KEPT = "run as a program of its own, which remembers nothing: {}"
 ENV = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 """No `__pycache__` in the user's folder; what was printed before a kill is not lost."""
 
@@ -58,6 +64,12 @@ class Request:
     argv: tuple[str, ...]
     stdin: bytes
     seconds: float
+    fresh: bool = False
+
+    @property
+    def cell(self) -> bool:
+        """Whether it goes into the process's own interpreter, which remembers."""
+        return bool(self.python) and not self.fresh and not self.stdin
 
     @classmethod
     def of(cls, args: Mapping[str, Json]) -> "Request":
@@ -68,15 +80,34 @@ class Request:
         seconds = float(args.get("timeout", 30.0))
         if not 0 < seconds <= MAX_SECONDS:
             raise Invalid(f"timeout must be above 0 and at most {MAX_SECONDS:g} seconds")
-        return cls(python, argv, str(args.get("stdin") or "").encode("utf-8", "replace"), seconds)
+        stdin = str(args.get("stdin") or "").encode("utf-8", "replace")
+        return cls(python, argv, stdin, seconds, bool(args.get("fresh")))
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a program ended, and what it had of the network."""
+    """How a program ended, and what it had of the network; a cell, and which it was."""
 
     result: JobResult
-    flows: Sequence[Flow]
+    flows: Sequence[Flow] = ()
+    cell: CellResult | None = None
+    number: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What runs programs on this machine.
+
+    `python` tells how the interpreter is called in the sandbox, once that has been probed; `cells`
+    are interpreters that remember: without them each run is a program of its own. `packages` are
+    folders of the host whose modules can be imported.
+    """
+
+    sandbox: Sandbox
+    python: Callable[[], Sequence[str]] = lambda: ("python3",)
+    cells: Cells | None = None
+    packages: Sequence[str] = ()
 
 
 Way = Callable[[Callable[[Flow], None]], Egress]
@@ -86,8 +117,6 @@ Way = Callable[[Callable[[Flow], None]], Egress]
 class RunDevice:
     """The `run` of processes whose /work is a folder of the host, each over its own changes.
 
-    `python` tells how the interpreter is called in the sandbox, once that has been probed.
-
     What a program changes in the folder becomes a layer; the rest that it can write is gone with
     it, and it has no network. So a run can be done again, until its layer is there: then its
     outcome is, too.
@@ -95,20 +124,18 @@ class RunDevice:
 
     def __init__(
         self,
-        sandbox: Sandbox,
+        means: Means,
         space: Workspace,
         store: Store,
-        python: Callable[[], Sequence[str]] = lambda: ("python3",),
         right: Right = "rw",
         *,
         review: bool = False,
         way: Way | None = None,
     ) -> None:
         """`review`: all changes wait for the person. `way`: the way out, if there is one."""
-        self._sandbox = sandbox
+        self._means = means
         self._space = space
         self._store = store
-        self._python = python
         self._right = right
         self._review = review
         self._way = way
@@ -119,7 +146,7 @@ class RunDevice:
         Raises: Invalid, NotFound (the folder is gone); what the sandbox raises.
         """
         request = Request.of(args)
-        await self._sandbox.probe()
+        await self._means.sandbox.probe()
         space, root = self._space, str(self._space.base.path)
         with explained(root):
             async with space.lock:
@@ -129,14 +156,28 @@ class RunDevice:
                 trees, view = await threaded(lambda: (stack.trees(), stack.view()))
             label = who.label | space.labels.within() | space.scoped(who.pid).within()
             overlay = Overlay(HOME, str(space.base.live), tuple(trees))
-            flows: list[Flow] = []
-            job = self._job(who, request, overlay)
-            if self._way is not None:
-                job = replace(job, egress=self._way(flows.append))
-            result = await self._sandbox.run(job)
-            heard = frozenset(f"web:{f.host}" for f in flows if f.down)
+            ran = await self._ran(who, request, overlay)
+            heard = frozenset(f"web:{f.host}" for f in ran.flows if f.down)
             label = label | Label(origins=heard) if heard else label
-            return await self._taken(who, request, Ran(result, flows), view, label)
+            return await self._taken(who, request, ran, view, label)
+
+    async def _ran(self, who: Caller, request: Request, overlay: Overlay) -> Ran:
+        """Run it: Python in the interpreter that the process has, if there is one to be had."""
+        job, note = self._job(who, request, overlay), ""
+        if self._means.cells is not None and request.cell:
+            note = NOT_KEPT.format("it has a way to the network")
+            if self._way is None:
+                try:
+                    own = replace(job, cpu=CELL_CPU_SECONDS, overlay=overlay, binds=(), env=ENV)
+                    key = who.pid, str(self._space.base.path)
+                    done = await self._means.cells.run(key, own, request.python, overlay)
+                    return Ran(done.result, (), done.cell, done.number, done.note)
+                except (NotEnforced, DeviceFailed, Unsupported) as e:
+                    note = NOT_KEPT.format(e.why)
+        flows: list[Flow] = []
+        if self._way is not None:
+            job = replace(job, egress=self._way(flows.append))
+        return Ran(await self._means.sandbox.run(job), flows, note=note)
 
     async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:  # noqa: ARG002 - the port's
         """EAGAIN: it can be done again; None for a run of old, which wrote into the folder."""
@@ -148,14 +189,18 @@ class RunDevice:
         argv, stdin = request.argv, request.stdin
         if request.python:
             source = request.python.encode("utf-8", "replace")
-            argv, stdin = (*self._python(), "-c", CODE, str(len(source))), source + stdin
+            argv, stdin = (*self._means.python(), "-c", CODE, str(len(source))), source + stdin
         limit = who.limits.seconds
         seconds = request.seconds if limit is None else max(0.1, min(request.seconds, limit))
         cpu = max(CPU_SECONDS, 4 * seconds)
         bare = self._right == "r" and not overlay.lowers
-        binds = (Bind(overlay.base, HOME, "r"),) if bare else ()
+        own = {f"{PACKAGES}/{n}": path for n, path in enumerate(self._means.packages)}
+        binds = [Bind(host, path, "r") for path, host in own.items()]
+        env = ENV | ({"PYTHONPATH": ":".join(own)} if own else {})
+        if bare:
+            binds.append(Bind(overlay.base, HOME, "r"))
         over = None if bare else overlay
-        return Job(argv, binds, HOME, stdin, ENV, seconds=seconds, cpu=cpu, overlay=over)
+        return Job(argv, tuple(binds), HOME, stdin, env, seconds=seconds, cpu=cpu, overlay=over)
 
     async def _taken(
         self, who: Caller, request: Request, ran: Ran, view: Root, label: Label
@@ -222,8 +267,11 @@ class RunDevice:
             value["changes"] = len(changed)
         if ran.flows:
             value["flows"] = [told_flow(f) for f in ran.flows[:MAX_FLOWS]]
-        if left:
-            value["note"] = f"not kept, as they are no files: {spelled([*left])}"
+        lost = f"not kept, as they are no files: {spelled([*left])}" if left else ""
+        if notes := [note for note in (ran.note, lost) if note]:
+            value["note"] = "; ".join(notes)
+        if ran.cell is not None:
+            value |= celled(ran.cell, ran.number)
         if result.exit != 0 and (error := _error(request, result, err)):
             value["error"] = error
         parts = [
@@ -234,7 +282,8 @@ class RunDevice:
             )
             if len(text) > SHOWN or gone
         ]
-        return Outcome(value, tuple(parts), label=label)
+        shown = () if ran.cell is None else parts_of(ran.cell, self._store.put_blob)
+        return Outcome(value, (*parts, *shown), label=label)
 
 
 def _plain(item: Changed) -> dict[str, Json]:

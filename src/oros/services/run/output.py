@@ -19,6 +19,7 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\U000e0000-\U000e007f]"
 )
+_OWN = re.compile(r'File "(job|cell\d+)\.py"')
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -53,11 +54,11 @@ def python_error(err: str) -> str:
     if not said:
         return ""
     begin = max((i for i, s in enumerate(lines) if s.startswith("Traceback (")), default=0)
-    own = [i for i in frames if i >= begin and 'File "job.py"' in lines[i]]
+    own = [i for i in frames if i >= begin and _OWN.search(lines[i])]
     where = []
     if own and (frame := _FRAME.match(lines[own[-1]])):
         source = lines[own[-1] + 1].strip() if own[-1] + 1 < said else ""
-        where = [f"job.py line {frame['line']}: {source[:200]}".rstrip(": ")]
+        where = [f"{frame['file']} line {frame['line']}: {source[:200]}".rstrip(": ")]
     return "\n".join([*where, *lines[said:]])[:MAX_ERROR]
 
 

@@ -248,7 +248,9 @@ def decide(image: Image) -> Action:
             argv = ["python3", script_of(image)]
             return Do(Ask(f"{image.phase}{image.turns}", "run", {"argv": argv, "timeout": 20}))
         case "run":
-            return Do(Ask(f"run{image.turns}", "run", {"python": image.notes["source"]}))
+            return Do(
+                Ask(f"run{image.turns}", "run", {"python": image.notes["source"], "fresh": True})
+            )
         case "look":
             return Do(Ask(f"look{image.turns}", "list", {"path": "/work", "depth": 2, "head": 300}))
         case "review":

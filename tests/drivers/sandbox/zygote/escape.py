@@ -8,10 +8,13 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from forked import forked, job, zygote
 from host import PROBES, bare, traps
+
+from oros.abi.jobs import Overlay
 
 
 async def inside(work: Path, told: dict) -> tuple[dict, dict]:
@@ -19,7 +22,10 @@ async def inside(work: Path, told: dict) -> tuple[dict, dict]:
     os.set_inheritable(leak, True)
     os.environ["SECRET"] = told["secret"]
     words = ["probes.py", json.dumps({**told, "work": "/work"})]
-    async with zygote() as made, forked(made, job(work)) as it:
+    over = Overlay("/work", str(work))
+    asked = replace(job(work), binds=(), overlay=over)
+    async with zygote() as made, forked(made, asked) as it:
+        os.close(await it.lay(over))
         await it.run_cell(f"import sys; sys.argv[:] = {words!r}")
         found = await it.run_cell(PROBES.read_text(), 100)
         assert found.error is None, found.error.text

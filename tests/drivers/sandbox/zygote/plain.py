@@ -43,6 +43,10 @@ class Plain:
         os.close(err)
         self.pid = self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     async def lay(self, overlay: Overlay) -> int:
         raise Unsupported("a plain program sees its folder as it is")
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -75,9 +76,18 @@ class Child:
             raise NotEnforced(f"the sandbox does not stand: {told.get('error', 'it fell')}")
         self._fd = numbers[0]
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is there still."""
+        if self._death is not None:
+            return False
+        poll = select.poll()
+        poll.register(self._init_fd, select.POLLIN)
+        return not poll.poll(0)
+
     async def lay(self, overlay: Overlay) -> int:
         """Lay a folder copy-on-write. Raises: DeviceFailed, NotEnforced."""
-        if self._death is not None:
+        if not self.alive:
             raise DeviceFailed("the interpreter is dead", "start another one")
         return await self._lay(overlay, self._outer)
 

@@ -31,6 +31,10 @@ class Body(Protocol):
     out: int
     err: int
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there still."""
+
     async def lay(self, overlay: Overlay) -> int:
         """Lay a folder copy-on-write where it works. Raises: DeviceFailed, NotEnforced."""
 
@@ -79,7 +83,7 @@ class Interpreter:
     @property
     def alive(self) -> bool:
         """Whether cells can be run, as far as is known."""
-        return self._frames is not None and self._death is None
+        return self._frames is not None and self._death is None and self._body.alive
 
     async def start(self) -> None:
         """Wait until it is ready. Raises: DeviceFailed; then it is dead."""
