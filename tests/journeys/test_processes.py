@@ -1,6 +1,7 @@
 """I start work, look at it, copy it, limit it, ask why, and play it back."""
 
 import json
+from pathlib import Path
 
 
 def test_run_prints_the_answer_and_what_it_cost(machine) -> None:
@@ -79,3 +80,10 @@ def test_no_text_ends_its_own_turn(machine) -> None:
     back = next(f for f in machine.json("log", str(pid)) if f["kind"] == "call_returned")
     assert back["event"]["outcome"]["label"]["integrity"] == 0
     assert "mail.txt" in json.dumps(back["event"]["outcome"]["label"]["origins"])
+
+
+def test_the_machine_may_open_as_many_files_as_there_are_for_it(machine) -> None:
+    machine.oros("boot")
+    lines = Path(f"/proc/{machine.daemon()}/limits").read_text().splitlines()
+    soft, hard = next(x.split()[3:5] for x in lines if x.startswith("Max open files"))
+    assert int(soft) == min(int(hard), 1 << 16)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -27,6 +28,7 @@ from oros.services.console import Console
 from oros.services.shapes import SHAPES
 
 JOURNAL = "journal.db"
+MOST_FILES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +136,20 @@ def tell(line: str) -> None:
         os.write(sys.stderr.fileno(), f"oros: {line}\n".encode(errors="replace"))
 
 
+def open_many() -> None:
+    """Take all the descriptors that one may have: a layer that waits holds one, a program some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
 def main(home: Path, parts: Parts | None = None) -> int:
     """Run the daemon; the exit code follows the error tree."""
     try:
         home = home.absolute()
         prepare(home)
         os.chdir("/")  # the person's folder must not be held by a daemon
+        open_many()
         asyncio.run(serve(home, parts))
     except OrosError as e:
         tell(str(e))

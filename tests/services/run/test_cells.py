@@ -321,8 +321,8 @@ def descriptors() -> int:
 def test_nothing_is_left_open(bench) -> None:
     async def act(b: Bench):
         counts = []
-        for _ in range(6):
-            await b.run("import os; os.mkdir('x'); os.rmdir('x')")
+        for n in range(6):
+            await b.run(f"open('f{n}', 'w')")
             await b.run("1/0")
             counts.append(descriptors())
         return counts

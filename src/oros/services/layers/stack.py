@@ -333,6 +333,8 @@ class Stack:
 
     def _save(self) -> None:
         self._seen = None
+        waiting = {c.number for c in self.changes if c.waits}  # each layer held is open
+        self._layers = {n: layer for n, layer in self._layers.items() if n in waiting}
         if self._view is not None:
             remove_tree(self._view)
             self._view = None
