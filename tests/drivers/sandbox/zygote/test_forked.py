@@ -351,7 +351,11 @@ def test_between_two_cells_it_stands_still(mother, work: Path) -> None:
     async def go():
         async with forked(mother, job(work)) as it:
             await it.run_cell(source)
-            state = state_of(child_of(it._body.init))
+            child = child_of(it._body.init)
+            for _ in range(200):
+                if (state := state_of(child)) == "T":
+                    break
+                await asyncio.sleep(0.01)
             after = await it.run_cell("n = len(beats); time.sleep(0.1); len(beats) > n")
             return state, after.value
 
