@@ -2,9 +2,9 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
+from tests.kernel.virtual import proc_of
 
 from oros.abi import chain
 from oros.abi.errors import Busy, NotAuthorized
@@ -17,8 +17,6 @@ from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.kernel.process import Process, State
 from oros.sdk.testing.scripted import Answer, ScriptedModel
-from oros.services.layers.workspaces import Workspaces
-from oros.services.proc import ProcServer
 from oros.services.replay import replay
 from oros.services.shapes import SHAPES
 
@@ -50,7 +48,7 @@ class Bench:
             SHAPES,
         )
         kernel = Kernel(world)
-        self.proc = ProcServer(kernel.m, Workspaces(store, Path("/nowhere")))
+        self.proc = proc_of(kernel, store)
         kernel.boot(SHELL)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(kernel.run())

@@ -16,6 +16,7 @@ from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.sdk.testing.scripted import Answer, ScriptedModel
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
+from oros.services.races import Races
 from oros.services.shapes import SHAPES
 
 CALLS = ("spawn", "wait", "sleep", "send", "recv", "kill", "exit", "ask", "call", "fork", "infer")
@@ -32,6 +33,12 @@ class Slow:
 
     async def reconcile(self, who, args):
         return None
+
+
+def proc_of(kernel: Kernel, store) -> ProcServer:
+    """/proc of a machine whose processes have no folder."""
+    spaces = Workspaces(store, Path("/nowhere"))
+    return ProcServer(kernel.m, spaces, Races(kernel.m, spaces.won, kernel.request))
 
 
 class Setup:
@@ -60,7 +67,7 @@ class Setup:
         )  # fmt: skip
         kernel = Kernel(world)
         kernel.store = store
-        servers["proc:"] = ProcServer(kernel.m, Workspaces(store, Path("/nowhere")))
+        servers["proc:"] = proc_of(kernel, store)
         kernel.boot(SHELL)
         server = asyncio.ensure_future(kernel.run())
         await asyncio.sleep(0)

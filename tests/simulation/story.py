@@ -9,8 +9,8 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from tests.kernel.virtual import proc_of
 from tests.simulation import workload
 from tests.simulation.devices import Ledger, MoodyModel, tools
 from tests.simulation.invariants import Watch
@@ -23,7 +23,6 @@ from oros.kernel.machine import World
 from oros.kernel.process import State
 from oros.sdk.testing.clock import SeededRandom, VirtualClock, VirtualLoop
 from oros.sdk.testing.memory import Disk, MemoryStore
-from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.shapes import SHAPES
 
@@ -86,7 +85,7 @@ class Story:
             tools=tools(self.ledger, chance),
         )  # fmt: skip
         kernel = Kernel(world)
-        servers["proc:"] = ProcServer(kernel.m, Workspaces(store, Path("/nowhere")))
+        servers["proc:"] = proc_of(kernel, store)
         self.watch.attach(kernel, store)
         kernel.boot(SHELL)
         self.lives += 1

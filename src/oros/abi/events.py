@@ -43,7 +43,10 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """The first event of a copy: it has all that `of` had up to its event `at`."""
+    """The first event of a copy: it has all that `of` had up to its event `at`.
+
+    Copies of one `race` (named by the first of them) are alternatives.
+    """
 
     parent: Pid
     of: Pid
@@ -51,6 +54,7 @@ class Forked:
     limits: Limits = NO_LIMITS
     root: Pid = PERSON
     accounts: tuple[Pid, ...] = ()
+    race: Pid = PERSON
     kind: Literal["forked"] = "forked"
 
 

@@ -14,11 +14,36 @@ Right = Literal["r", "rw"]
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """`source` (a mount the machine knows, such as `work:/home/ann/x`) seen at `path`."""
+    """`source` (a mount the machine knows, such as `work:/home/ann/x`) seen at `path`.
+
+    `needs`: what a sandbox must hold (see `HOLDS`) for programs to run over it.
+    """
 
     path: str
     source: str
     right: Right = "r"
+    needs: tuple[str, ...] = ()
+
+
+HOLDS = {
+    "caps": "it has no capability",
+    "disk": "what it writes is bounded",
+    "env": "it sees no variable of yours",
+    "fs_read": "it reads the folder and the system's programs only",
+    "fs_write": "it writes its own layer and its own /tmp only",
+    "ipc": "it shares no memory with others",
+    "kill_tree": "all that it started ends with it",
+    "layers": "what it changes in the folder is kept apart",
+    "mem": "the memory of all its processes is bounded",
+    "net": "it has no network but what was granted",
+    "pid": "it sees no process of others",
+    "pids": "the number of its processes is bounded",
+    "syscalls": "calls to the system that programs don't need are refused",
+    "tty": "it can't type into your terminal",
+    "uid": "it is not root, and can't become it",
+    "vsock": "it can't talk to the machine's host",
+}
+"""What a sandbox may hold of a program, in words; a `Report` tells which of it is held here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from oros.abi.labels import SYSTEM, Label
 from oros.abi.message import Json, Part, TextPart
 
 Effect = Literal["pure", "read", "reversible", "idempotent", "once", "control"]
-Signal = Literal["INT", "STOP", "CONT", "TERM", "KILL", "USR1"]
+Signal = Literal["INT", "STOP", "CONT", "TERM", "KILL", "USR1", "LOST"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Spawn(Call):
     `program` "" means the default for the model. `nice` 0 is foreground, 1 background; a child is
     never above its parent. `limits` open an account of its own inside the parent's. With `review`
     nothing that it changes comes into the folder before the person has seen it. `net`: hosts that
-    its programs may reach, such as `example.com` or `*.example.com:8443`; none by default.
+    its programs may reach, such as `example.com` or `*.example.com:8443`; none by default. `needs`:
+    what a sandbox must hold, else `run` refuses; a child needs what its parent needs, too.
     """
 
     goal: str
@@ -52,6 +53,7 @@ class Spawn(Call):
     folder: str = ""
     review: bool = False
     net: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     name: ClassVar[str] = "spawn"
 
 
@@ -59,13 +61,15 @@ class Spawn(Call):
 class Fork(Call):
     """Copy a process with its context as of `at` (now, if 0), n times. Returns `{"pids"}`.
 
-    `pid` 0 is the caller. `goal` is a message that each copy gets first.
+    `pid` 0 is the caller. `goal` is a message that each copy gets first. With `race` the copies are
+    alternatives: their changes wait, and when the person commits one, the others get LOST.
     """
 
     pid: Pid = PERSON
     n: int = 1
     at: Seq = START
     goal: str = ""
+    race: bool = False
     name: ClassVar[str] = "fork"
 
 
@@ -95,8 +99,8 @@ class Exit(Call):
 class Kill(Call):
     """Send a signal to a process, and to those below it when `tree`.
 
-    INT stops its turn, STOP and CONT pause and resume, TERM and KILL end it, USR1 steers it: `text`
-    is a message into the live turn.
+    INT stops its turn, STOP and CONT pause and resume, TERM and KILL end it, LOST too: another copy
+    of its race was chosen. USR1 steers it: `text` is a message into the live turn.
     """
 
     pid: Pid

@@ -76,9 +76,9 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             node_of(store),
         )
         kernel = Kernel(world)
-        devices.machine = kernel.m
         devices.sweep(clock.wall())
         boot(kernel, home / JOURNAL)
+        await devices.attach(kernel.m, kernel.request)
         console = Console(kernel, oros.__version__)
         console.queries |= models.queries() | devices.queries()
         console.longs |= models.longs()

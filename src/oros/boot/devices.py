@@ -20,6 +20,7 @@ from oros.kernel.namespace import HOME, WEB
 from oros.services.console import Query
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
+from oros.services.races import Call, Races
 from oros.services.run.cells import Cells
 from oros.services.run.device import Means, RunDevice
 from oros.services.run.device import Way as RunWay
@@ -39,12 +40,20 @@ class Devices:
         self._spaces = Workspaces(store, layers, self._origin, self._copies)
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
+        self._proc: ProcServer | None = None
+
+    async def attach(self, machine: Machine, call: Call) -> None:
+        """Serve a machine that has booted; `call` makes the person's calls."""
+        self.machine = machine
+        races = Races(machine, self._spaces.won, call)
+        self._proc = ProcServer(machine, self._spaces, races)
+        await races.settle()
 
     def server(self, source: str) -> FileServer:
         """The file server of a mount source. Raises: NoDevice, NotFound."""
         scheme, _, rest = source.partition(":")
-        if scheme == "proc" and self.machine is not None:
-            return ProcServer(self.machine, self._spaces)
+        if scheme == "proc" and self._proc is not None:
+            return self._proc
         if scheme == "work":
             return self._spaces.space(Path(rest))
         if scheme == "review":
@@ -66,6 +75,7 @@ class Devices:
                         point.right,
                         review=scheme == "review",
                         way=way_of(web),
+                        needs=point.needs,
                     )
                     self._runners[point, web] = found
                 return found

@@ -7,7 +7,7 @@ and what to do after. All of it is one commit, so such a call happened whole or 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from oros.abi.errors import Deadlock, Interrupted, Invalid, NoCall, NoChild, NoProcess
+from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess
 from oros.abi.events import (
     CallReturned,
     Forked,
@@ -65,6 +65,10 @@ class Park:
 
 Result = Change | Park
 MAX_COPIES = 64
+SYSTEM_MOUNTS = (MountPoint("/proc", "proc:", "r"),)
+"""What every process sees besides its folder."""
+ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}
+"""Status and reason of who is ended by a signal."""
 
 
 def voice(caller: Process) -> Label:
@@ -84,7 +88,8 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     mounts = caller.mounts
     if call.folder:
         scheme = "review" if call.review else "work"
-        mounts = (MountPoint(namespace.HOME, f"{scheme}:{call.folder}", "rw"), *system_mounts())
+        mounts = (MountPoint(namespace.HOME, f"{scheme}:{call.folder}", "rw"), *SYSTEM_MOUNTS)
+    mounts = namespace.needing(mounts, caller.mounts, call.needs)
     web = (MountPoint(namespace.WEB, f"web:{','.join(call.net)}"),) if call.net else ()
     event = Spawned(
         caller.pid,
@@ -104,11 +109,6 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     return change
 
 
-def system_mounts() -> tuple[MountPoint, ...]:
-    """What every process sees besides its folder."""
-    return (MountPoint("/proc", "proc:", "r"),)
-
-
 def enrol(m: Machine, child: Process) -> None:
     """Enter a new process in the table and let it run."""
     m.table.add(child)
@@ -126,16 +126,20 @@ def fork(m: Machine, caller: Process, call: Fork) -> Result:
     at = Seq(call.at or source.seq)
     if not 0 < at <= source.seq:
         raise Invalid(f"fork: process {source.pid} has events 1 to {source.seq}, not {at}")
-    if not 1 <= call.n <= MAX_COPIES:
-        raise Invalid(f"fork: n is 1 to {MAX_COPIES}")
+    if not 1 + call.race <= call.n <= MAX_COPIES:
+        raise Invalid(f"fork: n is {1 + call.race} to {MAX_COPIES}")
     change = Change(Outcome(label=voice(caller)))
     pids: list[Pid] = []
     for _ in range(call.n):
         child = m.journal.fold(source.pid, at)
         child.pid, child.seq = m.new_pid(), Seq(0)
         root = child.pid if caller.pid <= INIT else caller.root
-        event = Forked(caller.pid, source.pid, at, NO_LIMITS, root, caller.accounts)
+        race = [*pids, child.pid][0] if call.race else PERSON
+        event = Forked(caller.pid, source.pid, at, NO_LIMITS, root, caller.accounts, race)
         change.entries.append((child, event))
+        if race:
+            seen = namespace.reviewed(child.mounts)
+            change.entries += [(child, Mounted(point)) for point in seen]
         if call.goal:
             message = say("user", call.goal, voice(caller))
             change.entries.append((child, Received(caller.pid, message)))
@@ -158,7 +162,7 @@ def kill(m: Machine, caller: Process, call: Kill) -> Result:
     target = m.find(call.pid)
     if not target.alive:
         raise NoProcess(f"process {call.pid} has ended already")
-    if target.pid == PERSON or (target.pid == INIT and call.signal in ("TERM", "KILL")):
+    if target.pid == PERSON or (target.pid == INIT and call.signal in ENDS):
         raise Invalid(f"kill: process {call.pid} can't be ended", "`oros halt` stops the machine")
     if call.signal == "USR1":
         return steer(m, caller, target, call.text)
@@ -174,9 +178,8 @@ def kill(m: Machine, caller: Process, call: Kill) -> Result:
 def strike(m: Machine, row: Process, call: Kill, change: Change) -> None:
     """What a signal does to one process: to one that is awake through its activation."""
     awake = row.pid in m.active
-    if call.signal == "KILL" or (call.signal == "TERM" and not (awake and row.runnable)):
-        status = 137 if call.signal == "KILL" else 143
-        why = "killed" if call.signal == "KILL" else "terminated"
+    if call.signal in ENDS and not (call.signal == "TERM" and awake and row.runnable):
+        status, why = ENDS[call.signal]
         entries, after = ends(m, row, status, "", why, change.entries)
         change.entries += entries
         change.after += after
@@ -370,7 +373,4 @@ HANDLERS: dict[type[Call], Callable[..., Result]] = {
 
 def perform(m: Machine, caller: Process, call: Call) -> Result:
     """Find out what a control call changes. Raises: what its call documents."""
-    handler = HANDLERS.get(type(call))
-    if handler is None:
-        raise NoCall(f"{call.name} is no control call")
-    return handler(m, caller, call)
+    return HANDLERS[type(call)](m, caller, call)

@@ -25,7 +25,6 @@ from oros.abi.labels import USER
 from oros.abi.message import Ask, Json, say
 from oros.abi.ports import Caller, Device, ModelRequest
 from oros.abi.syscalls import (
-    Browse,
     Call,
     CallTool,
     Effect,
@@ -201,16 +200,11 @@ async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -
 
 def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Awaitable[Outcome]:
     """The device's coroutine for a call. Raises: NoDevice."""
-    call = entry.call
     if entry.point is not None:
         return file_call(m, who, entry, entry.point)
-    match call:
-        case Run() | CallTool() | Browse():
-            return device_of(m, entry).perform(who, entry.args)
-        case Infer():
-            return inference(m, caller, call)
-        case _:
-            raise NoDevice(f"nothing here performs {call.name}")
+    if isinstance(entry.call, Infer):
+        return inference(m, caller, entry.call)
+    return device_of(m, entry).perform(who, entry.args)
 
 
 def device_of(m: Machine, entry: Entry) -> Device:

@@ -102,5 +102,4 @@ def stop(m: Machine, process: Process) -> None:
     if process.pid in m.ends:
         m.ends.pop(process.pid).set()
     if process.pid > INIT and process.root == process.pid:
-        for slots in m.slots.values():
-            slots.attained.pop(process.pid, None)
+        m.fresh(process)

@@ -52,7 +52,7 @@ class Kernel:
                 self._repark(row)
 
     def _first(self, pid: Pid, program: Program) -> None:
-        row, mounts = Process(pid), control.system_mounts()
+        row, mounts = Process(pid), control.SYSTEM_MOUNTS
         event = Spawned(PERSON, program, "", "", 0, NO_LIMITS, mounts, PERSON, (), SYSTEM)
         self.m.journal.write((row, event), (row, Parked("message")))
         self.m.table.add(row)

@@ -4,9 +4,12 @@ Pure: paths in, mount points out. Paths are absolute; one without a slash is und
 """
 
 import posixpath
+from dataclasses import replace
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound
-from oros.abi.grants import MountPoint
+from oros.abi.grants import HOLDS, MountPoint
+
+Mounts = tuple[MountPoint, ...]
 
 HOME, WEB = "/work", "/web"
 
@@ -22,7 +25,7 @@ def clean(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def resolve(mounts: tuple[MountPoint, ...], path: str) -> tuple[MountPoint, str]:
+def resolve(mounts: Mounts, path: str) -> tuple[MountPoint, str]:
     """The mount that holds a path, and the rest of the path in it. Raises: NotFound, as clean."""
     whole = clean(path)
     best: MountPoint | None = None
@@ -41,10 +44,24 @@ def join(point: MountPoint, rest: str) -> str:
     return f"{point.path.rstrip('/')}/{rest}" if rest else point.path
 
 
-def narrow(mounts: tuple[MountPoint, ...], source: str, path: str, right: str) -> MountPoint:
+def narrow(mounts: Mounts, source: str, path: str, right: str) -> MountPoint:
     """A mount of this namespace shown at another path, with its rights or fewer."""
     point, rest = resolve(mounts, source)
     if right == "rw" and point.right == "r":
         raise AccessDenied(f"{source} is mounted to read", "mount it with right r")
     inner = posixpath.join(point.source, rest) if rest else point.source
-    return MountPoint(clean(path), inner, "rw" if right == "rw" else "r")
+    return MountPoint(clean(path), inner, "rw" if right == "rw" else "r", point.needs)
+
+
+def reviewed(mounts: Mounts) -> Mounts:
+    """The folders of a namespace, as those whose changes wait."""
+    work = [p for p in mounts if p.source.startswith("work:")]
+    return tuple(replace(p, source=f"review:{p.source[5:]}") for p in work)
+
+
+def needing(mounts: Mounts, parents: Mounts, needs: tuple[str, ...]) -> Mounts:
+    """Mounts over which a sandbox must hold these properties, and what a parent's need. Invalid."""
+    if unknown := {*needs} - HOLDS.keys():
+        raise Invalid(f"no property of a sandbox: {' '.join(unknown)}", " ".join(HOLDS))
+    both = tuple(sorted({*needs, *(n for p in parents for n in p.needs)}))
+    return tuple(replace(p, needs=both) if p.path == HOME else p for p in mounts)

@@ -80,6 +80,7 @@ class Process:
     heard: float = 0.0
     root: Pid = PERSON
     accounts: tuple[Pid, ...] = ()
+    race: Pid = PERSON
     # where its journal ends
     seq: Seq = START
     head: str = ""
@@ -174,7 +175,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
 def copied(process: Process, event: Forked, time: float) -> None:
     """Fold a copy's first event: the original's rows were folded before; its account is new."""
     process.ppid, process.limits, process.started = event.parent, event.limits, time
-    process.root, process.accounts = event.root, event.accounts
+    process.root, process.accounts, process.race = event.root, event.accounts, event.race
     process.usage = process.reserved = NO_USAGE
     process.state, process.on, process.why = State.READY, "", ""
     process.status, process.answer = None, ""

@@ -135,16 +135,9 @@ def tools_of(calls: tuple[str, ...]) -> tuple[ToolSpec, ...]:
 
 def request_of(process: Process, act: Think, most: int) -> ModelRequest:
     """The request; the seed makes a retry of the same turn differ from the last."""
-    return ModelRequest(
-        act.messages,
-        tools_of(act.calls),
-        most,
-        act.temperature,
-        seed=process.seq,
-        stop=act.stop,
-        schema=act.schema,
-        affinity=str(process.pid),
-    )
+    kin, tools = str(process.pid), tools_of(act.calls)
+    made = ModelRequest(act.messages, tools, most, act.temperature, process.seq, affinity=kin)
+    return replace(made, stop=act.stop, schema=act.schema)
 
 
 async def generate(
@@ -254,9 +247,7 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
     label |= Label(label.integrity, None, frozenset({info.name}))
     text, half = draft.whole, bool(cut or draft.error)
     asks = () if half else asks_of(draft)
-    finish: Finish = draft.finish
-    if cut:
-        finish = "interrupted" if cut == "INT" else "preempted"
+    finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else draft.finish
     parts = (TextPart(text),) if text else ()
     message = Message("assistant", parts, asks, partial=half and bool(text), label=label)
     read = 0 if draft.error or not draft.held else image.context.tokens
@@ -265,16 +256,9 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
     out = used.tokens_out + draft.before
     cost = info.cost(replace(used, tokens_out=out))
     usage = Usage(used.tokens_in, out, used.cached, cost, draft.held, 1)
+    queued, first, held = (round(x, 4) for x in (draft.queued, draft.first, draft.held))
     return ModelReplied(
-        message,
-        usage,
-        finish,
-        info.name,
-        round(draft.queued, 4),
-        round(draft.first, 4),
-        round(draft.held, 4),
-        draft.preempted,
-        draft.error,
+        message, usage, finish, info.name, queued, first, held, draft.preempted, draft.error
     )
 
 

@@ -12,6 +12,7 @@ A process sees itself and what is below it; the person and pid 1 see all.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from oros.abi import wire
 from oros.abi.errors import AccessDenied, NotFound, Unsupported
@@ -24,6 +25,7 @@ from oros.abi.syscalls import Outcome
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.services.layers.workspaces import Request, Workspaces
+from oros.services.races import Races
 
 
 def row(m: Machine, process: Process) -> dict[str, Json]:
@@ -51,15 +53,27 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "status": process.status,
         "why": process.why,
         "integrity": int(process.label.integrity),
+        "race": process.race,
     }
+
+
+def policy(process: Process) -> dict[str, Json]:
+    """What a process may do: the mounts it sees, what a sandbox must hold, its limits."""
+    limits = {k: v for k, v in asdict(process.limits).items() if v is not None}
+    mounts = [
+        {"at": p.path, "source": p.source, "right": p.right, "needs": list(p.needs)}
+        for p in process.mounts
+    ]
+    return {"mounts": mounts, "limits": limits}
 
 
 class ProcServer:
     """The FileServer of `/proc`."""
 
-    def __init__(self, machine: Machine, spaces: Workspaces) -> None:
+    def __init__(self, machine: Machine, spaces: Workspaces, races: Races) -> None:
         self._m = machine
         self._spaces = spaces
+        self._races = races
 
     def _visible(self, who: Caller, process: Process) -> bool:
         return who.pid <= INIT or self._m.table.is_below(process, who.pid)
@@ -73,8 +87,11 @@ class ProcServer:
             raise AccessDenied(f"/proc/{head}: process {head} is not yours")
         return process, [p for p in rest.split("/") if p]
 
-    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:  # noqa: ARG002
-        """All processes at the root (with depth 2 those that ended too), else a process's files."""
+    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:
+        """All processes at the root, else a process's files.
+
+        With depth 2 those that ended, too; with `head` what each may do.
+        """
         m = self._m
         if path:
             self._find(who, path)
@@ -85,7 +102,7 @@ class ProcServer:
         if depth > 1:
             rows = [p for p in m.done.values() if self._visible(who, p)] + rows
         rows.sort(key=lambda p: p.pid)
-        shown: list[Json] = [row(m, p) for p in rows[:limit]]
+        shown: list[Json] = [row(m, p) | (policy(p) if head else {}) for p in rows[:limit]]
         return Outcome(value={"entries": shown, "more": len(rows) > limit}, label=SYSTEM)
 
     async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
@@ -93,7 +110,7 @@ class ProcServer:
         process, rest = self._find(who, path)
         match rest:
             case [] | ["status"]:
-                text = json.dumps(row(self._m, process), indent=1)
+                text = json.dumps(row(self._m, process) | policy(process), indent=1)
             case ["context"]:
                 image = self._m.journal.peek(process.pid)
                 text = "\n\n".join(f"[{x.role}] {x.text}" for x in image.context.window())
@@ -133,7 +150,12 @@ class ProcServer:
         process, rest = self._find(who, path)
         if rest != ["layers"]:
             raise Unsupported(f"/proc/{path} can't be written", "use kill, nice or send")
-        value = await self._spaces.act(who, process.pid, Request.read(data))
+        request = Request.read(data)
+        if request.do == "commit" and not request.force:
+            self._races.check(process)
+        value = dict(await self._spaces.act(who, process.pid, request))
+        if request.do == "commit" and self._spaces.won(process.pid):
+            value["lost"] = await self._races.decide(process)
         return Outcome(value=value, label=SYSTEM)
 
     async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002

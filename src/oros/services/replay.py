@@ -14,6 +14,7 @@ from oros.abi.message import Json
 from oros.abi.ports import Row
 from oros.kernel import shapes
 from oros.kernel.actions import Action, Again, Do, Finish, Rest, Think
+from oros.kernel.control import ENDS
 from oros.kernel.image import Image
 from oros.kernel.shapes import Shapes
 from oros.services.shapes import SHAPES
@@ -66,7 +67,7 @@ def compare(known: Shapes, image: Image, event: Event, row: Row, result: Replay)
             result.calls.append(f"{event.name} {json.dumps(event.args)}")
             ok = isinstance(action, Do) and action.ask.name == event.name
             ok = ok and isinstance(action, Do) and agrees(action.ask.args, event.args)
-        case Exited() if event.why in ("killed", "terminated") or event.status == 22:
+        case Exited() if event.status == 22 or (event.status, event.why) in ENDS.values():
             return
         case Exited():
             done = isinstance(action, Finish) and action.answer == event.answer

@@ -100,6 +100,14 @@ class Workspaces:
         """The workspaces that a process has changes in. Raises: NotFound if a folder is gone."""
         return [self.space(Path(folder)) for folder in self._folders(pid)]
 
+    def won(self, pid: Pid) -> bool:
+        """Whether changes of a process are in a folder. Raises: NotFound if a folder is gone."""
+        return any(
+            change.rooms and change.state == "live"
+            for space in self.of(pid)
+            for change in space.stack(pid).changes
+        )
+
     def sweep(self, now: float) -> list[str]:
         """Forget changes of which nothing waits and that were made long ago; the stacks' names.
 

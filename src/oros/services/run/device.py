@@ -15,9 +15,9 @@ from typing import Any
 from oros.abi import wire
 from oros.abi.cells import CellResult
 from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced, Unsupported
-from oros.abi.grants import Right
+from oros.abi.grants import HOLDS, Right
 from oros.abi.ids import BlobId
-from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay
+from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay, Report
 from oros.abi.labels import Label
 from oros.abi.message import FilePart, Json
 from oros.abi.ports import Caller, Sandbox, Store
@@ -131,14 +131,26 @@ class RunDevice:
         *,
         review: bool = False,
         way: Way | None = None,
+        needs: Sequence[str] = (),
     ) -> None:
-        """`review`: all changes wait for the person. `way`: the way out, if there is one."""
+        """Make it.
+
+        Args:
+            means: what runs programs.
+            space: the folder.
+            store: where output is kept.
+            right: on the folder.
+            review: all changes wait for the person.
+            way: the way out, if there is one.
+            needs: what the sandbox must hold, else nothing runs.
+        """
         self._means = means
         self._space = space
         self._store = store
         self._right = right
         self._review = review
         self._way = way
+        self._needs = needs
 
     async def perform(self, who: Caller, args: Mapping[str, Json]) -> Outcome:
         """Run to the end. A program that fails or runs out of time is an outcome, not an error.
@@ -146,7 +158,7 @@ class RunDevice:
         Raises: Invalid, NotFound (the folder is gone); what the sandbox raises.
         """
         request = Request.of(args)
-        await self._means.sandbox.probe()
+        demand(await self._means.sandbox.probe(), self._needs)
         space, root = self._space, str(self._space.base.path)
         with explained(root):
             async with space.lock:
@@ -306,6 +318,15 @@ def _error(request: Request, result: JobResult, err: str) -> str:
         guess = ", perhaps out of memory" if result.signal == signals.SIGKILL else ""
         return f"killed by signal {result.signal} ({name}{guess})\n{said}".strip()
     return said
+
+
+def demand(report: Report, needs: Sequence[str]) -> None:
+    """See that the sandbox holds what a process's policy names. Raises: NotEnforced."""
+    missing = [name for name in needs if name not in report.held]
+    if missing:
+        whys = "; ".join(f"{name} ({HOLDS[name]}): {report.not_held.get(name, 'it is not tried')}"
+                         for name in missing)  # fmt: skip
+        raise NotEnforced(f"this process needs what is not held here: {whys}", report.fix)
 
 
 def told_flow(flow: Flow) -> dict[str, Json]:

@@ -71,6 +71,7 @@ def act(session: Session, options: Options, **words: Any) -> int:
     lines = [f"{words['do']}: {shown(item)}" for item in done[:SHOWN]]
     if len(done) > SHOWN:
         lines.append(f"and {len(done) - SHOWN} more")
+    lines += [f"ended: process {pid}, which lost its race" for pid in found.get("lost", ())]
     session.give(options.output, found, lines)
     if not found["waits"]:
         return 0

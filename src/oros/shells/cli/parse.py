@@ -13,7 +13,7 @@ from oros.abi.errors import Invalid
 from oros.shells.cli.session import Session
 
 Options = argparse.Namespace
-SIGNALS = ("INT", "STOP", "CONT", "TERM", "KILL", "USR1")
+SIGNALS = ("INT", "STOP", "CONT", "TERM", "KILL", "USR1", "LOST")
 NUMBERS = {"2": "INT", "9": "KILL", "10": "USR1", "15": "TERM", "18": "CONT", "19": "STOP"}
 
 

@@ -12,9 +12,10 @@ from oros.shells.cli.session import Session, code_of, here
 MANY = 100_000
 
 
-def listing(session: Session, *, ended: bool) -> list[dict[str, Any]]:
-    """The rows of all processes; with those that were reaped of late, too."""
-    found = session.call("list", path="/proc", depth=2 if ended else 1, limit=MANY)
+def listing(session: Session, *, ended: bool, long: bool = False) -> list[dict[str, Any]]:
+    """The rows of all processes; with those that were reaped of late; with what each may do."""
+    words = {"depth": 2 if ended else 1, "limit": MANY} | ({"head": 1} if long else {})
+    found = session.call("list", path="/proc", **words)
     return list(found["entries"])
 
 
@@ -47,9 +48,24 @@ CELL: dict[str, Callable[[draw.Row], str]] = {
 
 def ps(session: Session, options: Options) -> int:
     """List processes."""
-    rows = listing(session, ended=options.all)
-    session.give(options.output, rows, lines(rows, session.terminal.width, long=options.verbose))
+    rows = listing(session, ended=options.all, long=options.verbose)
+    told = lines(rows, session.terminal.width, long=options.verbose)
+    if options.verbose:
+        width = session.terminal.width if session.terminal.is_tty else 100_000
+        told += [draw.fit(line, width) for row in rows if (line := policy(row))]
+    session.give(options.output, rows, told)
+    if options.verbose and options.output == "text":
+        for line in unheld(session.machine().query("doctor")):
+            session.terminal.note(line, "yellow")
     return 0
+
+
+def unheld(found: dict[str, Any]) -> list[str]:
+    """What is not enforced of programs on this machine, in words."""
+    if not found["works"]:
+        return ["the sandbox does not work here, so no program is run: oros doctor"]
+    lines = [f"not enforced here: {name}: {why}" for name, why in found["not_held"].items()]
+    return [*lines, "what would help: " + found["fix"]] if lines and found["fix"] else lines
 
 
 def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list[str]:
@@ -65,10 +81,28 @@ def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list
     return draw.table(head, zip(*columns, goals, strict=True), width, "STATE MODEL GOAL")
 
 
+def policy(row: draw.Row) -> str:
+    """What a process may do, in a line."""
+    said = []
+    for point in row["mounts"]:
+        scheme, _, source = point["source"].partition(":")
+        if scheme in ("work", "review"):
+            how = "to read" if point["right"] == "r" else "after a review" * (scheme == "review")
+            said.append(f"{source} {how}".strip())
+            said += [f"needs {' '.join(point['needs'])}"] if point["needs"] else []
+        elif scheme == "web":
+            said.append(f"reaches {source}")
+    said += [f"at most {value:g} {name}" for name, value in row["limits"].items()]
+    said += [f"in race {row['race']}"] if row["race"] else []
+    return f"{row['pid']}: {' · '.join(said)}" if said else ""
+
+
 def ps_options(parser: ArgumentParser) -> None:
     """Words of ps."""
     parser.add_argument("-a", "--all", action="store_true", help="those that ended, too")
-    parser.add_argument("-v", "--verbose", action="store_true", help="money and busy seconds, too")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="what each may do, what is not enforced"
+    )
 
 
 def wait(session: Session, options: Options) -> int:
@@ -99,7 +133,7 @@ def kill(session: Session, options: Options) -> int:
 
 def kill_options(parser: ArgumentParser) -> None:
     """Words of kill."""
-    parser.usage = "oros kill [-INT|-STOP|-CONT|-TERM|-KILL|-USR1] [--only] PID [TEXT ...]"
+    parser.usage = "oros kill [-INT|-STOP|-CONT|-TERM|-KILL|-USR1|-LOST] [--only] PID [TEXT ...]"
     a_pid(parser)
     parser.add_argument("text", nargs="*", metavar="TEXT", help="with USR1: what it should do")
     parser.add_argument(
@@ -130,6 +164,7 @@ def nice_options(parser: ArgumentParser) -> None:
 def fork(session: Session, options: Options) -> int:
     """Copy a process."""
     args = {"pid": options.pid, "n": options.n, "at": options.at, "goal": options.goal}
+    args |= {"race": True} if options.race else {}
     found = session.call("fork", **args)
     session.give(options.output, found, [str(p) for p in found["pids"]])
     return 0
@@ -141,6 +176,11 @@ def fork_options(parser: ArgumentParser) -> None:
     parser.add_argument("-n", type=pid, default=1, metavar="N", help="how many copies")
     parser.add_argument("--at", type=pid, default=0, metavar="SEQ", help="as of this event")
     parser.add_argument("--goal", default="", help="a message that each copy gets first")
+    parser.add_argument(
+        "--race",
+        action="store_true",
+        help="alternatives: their changes wait, and `oros commit` of one ends the others",
+    )
 
 
 def send(session: Session, options: Options) -> int:
@@ -165,7 +205,7 @@ VERBS = {
     ),
     "nice": Verb(nice, nice_options, ("oros nice 12 bg", "oros nice 12 0")),
     "fork": Verb(
-        fork, fork_options, ("oros fork 12", 'oros fork 12 -n 3 --goal "try another way"')
+        fork, fork_options, ("oros fork 12", 'oros fork 12 -n 3 --race --goal "try another way"')
     ),
     "send": Verb(
         send, send_options, ('oros send 12 "yes, overwrite it"', "oros send 1 stop all of them")

@@ -24,6 +24,8 @@ def run(session: Session, options: Options) -> int:
         args["review"] = True
     if options.net:
         args["net"] = options.net
+    if options.need:
+        args["needs"] = options.need
     pid = session.call("spawn", goal=goal_of(options), **args)["pid"]
     if options.detach:
         session.give(options.output, {"pid": pid}, [str(pid)])
@@ -175,6 +177,13 @@ def run_options(parser: ArgumentParser) -> None:
         default=[],
         metavar="HOST",
         help="its programs may reach this host, such as example.com or *.example.com:8443",
+    )
+    parser.add_argument(
+        "--need",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run no program unless the sandbox holds this: mem, net ... (oros doctor)",
     )
     parser.add_argument("-d", "--detach", action="store_true", help="print its pid, do not follow")
     parser.add_argument("--stream", action="store_true", help="every event as a line of JSON")
