@@ -341,6 +341,35 @@ def test_modules_of_the_folder_are_read_anew_when_they_changed(mother, work: Pat
     assert asyncio.run(go()) == ["(22, [7], 7)", "3"]
 
 
+def test_files_that_stay_open_are_those_of_the_folder_that_was_laid(mother, work: Path) -> None:
+    """A log that is written from cell to cell, and a file that is read on."""
+    (work / "lines").write_text("one\ntwo\nthree\n")
+
+    async def go():
+        async with laid(mother, over(work)) as (it, first):
+            await it.run_cell("log = open('log', 'w'); log.write('a\\n'); lines = open('lines')")
+            await it.run_cell("log.flush(); lines.readline()")
+            taken = text_in(first, "log")
+            (work / "log").write_text(taken)  # as a commit does
+            second = await it.lay(over(work))
+            found = await it.run_cell("log.write('b\\n'); log.flush(); lines.readline()")
+            both = text_in(second, "log")
+            os.close(second)
+            return taken, found.value, both, text_in(first, "log")
+
+    assert asyncio.run(go()) == ("a\n", "'two\\n'", "a\nb\n", "a\n")
+
+
+def test_a_file_that_is_gone_stays_open_as_it_was(mother, work: Path) -> None:
+    async def go():
+        async with laid(mother, over(work)) as (it, _):
+            await it.run_cell("log = open('log', 'w+'); log.write('a'); log.flush()")
+            os.close(await it.lay(over(work)))
+            return (await it.run_cell("import os; log.seek(0); log.read(), os.listdir()")).value
+
+    assert asyncio.run(go()) == "('a', [])"
+
+
 def test_between_two_cells_it_stands_still(mother, work: Path) -> None:
     source = (
         "import threading, time\nbeats = []\n"

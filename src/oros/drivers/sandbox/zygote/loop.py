@@ -17,6 +17,7 @@ next one, and the rest ends the process, which is seen outside.
 import ast
 import builtins
 import contextlib
+import fcntl
 import importlib
 import io
 import json
@@ -28,7 +29,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -103,6 +104,7 @@ class Loop:
         self.pipes = [_high(1), _high(2)]
         self.place = self.home = os.getcwd()  # noqa: PTH109 - as the starter
         self.own: dict[str, tuple[str, tuple[float, int] | None]] = {}
+        self.open: dict[int, tuple[str, int, int]] = {}
         self.began = 0.0
         self.library = dict(sys.modules)
         builtins.__dict__["display"] = self.display
@@ -137,12 +139,19 @@ class Loop:
     def enter(self) -> None:
         """Go where the last cell was, by name: the folder may have been laid anew since.
 
-        A module of the folder whose file has changed is read anew when it is asked for again.
+        So are files of it opened that are open still, each at its place. A module of the folder
+        whose file has changed is read anew when it is asked for again.
         """
         try:
             os.chdir(self.place)
         except OSError:
             os.chdir(self.home)
+        for number, (path, flags, at) in self.open.items():
+            with contextlib.suppress(OSError):  # it is gone: what was open stays open
+                new = os.open(path, flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC))
+                os.lseek(new, at, os.SEEK_SET)
+                os.dup2(new, number, os.get_inheritable(number))
+                os.close(new)
         for name, (path, stamp) in [*self.own.items()]:
             if name not in sys.modules or stamp is None or stamp != _stamp(path):
                 sys.modules.pop(name, None)
@@ -154,6 +163,9 @@ class Loop:
         """Note where the cell went, and the modules that it read; None: perhaps changed since."""
         with contextlib.suppress(OSError):
             self.place = os.getcwd()  # noqa: PTH109 - as the starter
+        self.open = {}
+        with contextlib.suppress(OSError):  # no descriptor is left
+            self.open = dict(_open_in(self.home))
         for name, module in list(sys.modules.items()):
             origin = getattr(getattr(module, "__spec__", None), "origin", None)
             if type(origin) is str and origin.startswith(self.home) and name not in self.own:
@@ -288,6 +300,16 @@ class Loop:
         os._exit(answer["exit"] or int(error is not None))
 
 
+def _open_in(home: str) -> Iterator[tuple[int, tuple[str, int, int]]]:
+    """What is open below a folder: descriptor, and path, flags, position."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as the starter
+        with contextlib.suppress(OSError):
+            path, number = os.readlink(f"/proc/self/fd/{name}"), int(name)  # noqa: PTH115 - too
+            if path.startswith(f"{home}/"):
+                flags = fcntl.fcntl(number, fcntl.F_GETFL)
+                yield number, (path, flags, os.lseek(number, 0, os.SEEK_CUR))
+
+
 def _stamp(path: str) -> tuple[float, int] | None:
     """A file's time and size; None if it is gone."""
     try:
@@ -304,8 +326,6 @@ def _compiled(tree: Any, name: str, mode: str) -> CodeType:
 
 def _high(number: int) -> int:
     """A copy of a descriptor, out of the way."""
-    import fcntl
-
     try:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, HIGH)
     except OSError:  # few are allowed
