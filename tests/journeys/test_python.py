@@ -4,6 +4,8 @@ import json
 
 from tests.journeys.test_changes import goal, python
 
+from oros.abi.errors import NotFound
+
 REST = ["sleep", {"seconds": 600}]
 
 
@@ -58,3 +60,15 @@ def test_a_copy_knows_what_its_original_knew_and_goes_its_own_way(machine) -> No
 def test_the_doctor_tells_how_python_runs(machine) -> None:
     found = machine.json("doctor")["python"]
     assert found["warm"], found
+
+
+def test_the_whole_of_a_long_output_can_be_read(machine) -> None:
+    pid = machine.start(goal(python("for n in range(5000): print(n)")), "-p", "steps")
+    machine.oros("wait", str(pid))
+    rows = machine.json("log", str(pid))
+    call = next(r["event"]["id"] for r in rows if r["kind"] == "call_entered")
+    whole = machine.oros("cat", f"/proc/{pid}/calls/{call}/out.txt").stdout
+    assert whole.split() == [str(n) for n in range(5000)]
+    none = machine.oros("cat", f"/proc/{pid}/calls/{call}/figure.png")
+    assert none.returncode == NotFound.exit_code
+    assert "out.txt" in none.stderr

@@ -5,21 +5,23 @@
     /proc/PID/context           what stands in its window
     /proc/PID/pages/N           one page, whole, also when it left the window
     /proc/PID/calls/cN          one call: intent, verdict, outcome
+    /proc/PID/calls/cN/NAME     a part of its outcome: a table, a figure, the whole of long output
     /proc/PID/diff, layers      what it changed in folders (see layers/workspaces.py)
 
 A process sees itself and what is below it; the person and pid 1 see all.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from oros.abi import wire
 from oros.abi.errors import AccessDenied, NotFound, Unsupported
 from oros.abi.events import CallEntered, CallReturned
-from oros.abi.ids import INIT, Pid
-from oros.abi.labels import SYSTEM
-from oros.abi.message import Json, TextPart
+from oros.abi.ids import INIT, PERSON, Pid
+from oros.abi.labels import SYSTEM, Label
+from oros.abi.message import FilePart, ImagePart, Json, TextPart
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.kernel.machine import Machine
@@ -118,6 +120,11 @@ class ProcServer:
                 text = self._page(process, int(number))
             case ["calls", call]:
                 text = json.dumps(explain(self._m, process, call), indent=1, ensure_ascii=False)
+            case ["calls", call, name]:
+                part, data = self._part(process, call, name)
+                if not part.mime.startswith("text/"):
+                    return picture(who, path, part, data, process.label)
+                text = data.decode("utf-8", "replace")
             case ["diff"]:
                 text = await self._spaces.diff(process.pid)
             case ["layers"]:
@@ -129,6 +136,18 @@ class ProcServer:
         after = offset + limit if offset + limit < len(text) else None
         value = {"path": path, "size": len(text), "offset": offset, "next": after}
         return Outcome(value=value, parts=(TextPart(cut),), label=process.label)
+
+    def _part(self, process: Process, call: str, name: str) -> tuple[FilePart | ImagePart, bytes]:
+        """A part of an outcome, and what is in it. Raises: NotFound."""
+        there = []
+        for fact in self._m.journal.facts(process.pid):
+            if isinstance(fact.event, CallReturned) and fact.event.id == call:
+                there = [p for p in fact.event.outcome.parts if isinstance(p, FilePart | ImagePart)]
+        found = next((p for p in there if name_of(p) == name), None)
+        if found is None:
+            names = " ".join(map(name_of, there)) or "none"
+            raise NotFound(f"call {call} of process {process.pid} has no part {name}", names)
+        return found, self._m.world.store.get_blob(found.blob)
 
     def _page(self, process: Process, number: int) -> str:
         pages = self._m.journal.peek(process.pid).context.pages
@@ -171,6 +190,21 @@ class ProcServer:
     async def remove(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002
         """Not by files."""
         raise Unsupported("/proc can't be written", "use kill")
+
+
+def name_of(part: FilePart | ImagePart) -> str:
+    """How a part is called; a picture by what stands for it."""
+    return part.name if isinstance(part, FilePart) else part.alt
+
+
+def picture(
+    who: Caller, path: str, part: FilePart | ImagePart, data: bytes, label: Label
+) -> Outcome:
+    """A part that is not text: its bytes for the person, the part itself for a model that sees."""
+    value: dict[str, Json] = {"path": path, "size": len(data), "kind": part.mime, "next": None}
+    if who.pid == PERSON:
+        value["base64"] = b64encode(data).decode()
+    return Outcome(value, (part,), label=label)
 
 
 def explain(m: Machine, process: Process, call: str) -> Mapping[str, Json]:

@@ -1,13 +1,15 @@
 """ls, cat, write, rm, find, grep: /work is where the person is."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
-from oros.abi.errors import NotFound
+from oros.abi.errors import Invalid, NotFound
 from oros.abi.message import TextPart
 from oros.abi.syscalls import Failure, Outcome
-from oros.shells.cli.files import path_of
+from oros.shells.cli.files import path_of, raw
+from oros.shells.cli.main import main
 
 ENTRIES = [
     {"path": "/work/tables", "kind": "dir", "size": None},
@@ -48,6 +50,16 @@ def test_cat_reads_to_the_end(oros, machine) -> None:
     code, out, err = oros("cat", "a.png")
     assert (code, out) == (2, "")
     assert "a.png is not text" in err
+
+
+def test_cat_writes_a_picture_to_a_file_and_not_to_a_screen(machine, capfdbinary) -> None:
+    value = {"size": 4, "kind": "image/png", "next": None, "base64": "iVBORw=="}
+    machine.answers["read"] = value
+    assert main(["cat", "/proc/2/calls/c5/figure.png"]) == 0
+    assert capfdbinary.readouterr().out == b"\x89PNG"
+    with pytest.raises(Invalid, match="not text") as e:
+        raw(SimpleNamespace(terminal=SimpleNamespace(is_tty=True)), "/proc/2/c/figure.png", value)
+    assert e.value.hint == "oros cat /proc/2/c/figure.png > figure.png"
 
 
 def test_write(oros, machine, monkeypatch) -> None:

@@ -6,6 +6,7 @@
 import posixpath
 import sys
 from argparse import ArgumentParser
+from base64 import b64decode
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -66,12 +67,25 @@ def cat(session: Session, options: Options) -> int:
         offset: int | None = 0
         while offset is not None:
             found = on(session, "read", path=path_of(path), offset=offset, limit=1 << 20)
+            if "base64" in found["value"]:
+                raw(session, path, found["value"])
+                break
             text = "".join(p["text"] for p in found["parts"] if p["kind"] == "text")
             if not text and found["value"].get("size"):
                 raise Invalid(f"{path} is not text", f"its kind: {found['value'].get('kind')}")
             session.terminal.out(text, end="")
             offset = found["value"].get("next")
     return 0
+
+
+def raw(session: Session, path: str, value: dict[str, Any]) -> None:
+    """Write what is no text to standard output, unless that is a screen. Raises: Invalid."""
+    if session.terminal.is_tty:
+        name = path.rpartition("/")[2]
+        raise Invalid(f"{path} is {value['kind']}, not text", f"oros cat {path} > {name}")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b64decode(value["base64"]))
+    sys.stdout.buffer.flush()
 
 
 def cat_options(parser: ArgumentParser) -> None:
