@@ -10,6 +10,7 @@ from oros.services.files.resolve import Root
 from oros.services.layers.compose import Seen
 
 READ = os.O_RDONLY | os.O_NONBLOCK
+NOTHING = "/dev/null"  # as patch(1) and git have it
 LARGE = 1 << 20
 """Bytes from which on a file is only named."""
 
@@ -42,7 +43,7 @@ def _lines(base: Root, path: str, seen: Seen) -> Iterator[str]:
 
 def _gone(base: Root, path: str, name: str, old: os.stat_result | None) -> Iterator[str]:
     if old is not None and stat.S_ISREG(old.st_mode):
-        yield from _compared(name, _content(base, path, old), b"", new=False)
+        yield from _compared(name, _content(base, path, old), b"", gone=True)
     elif old is not None:
         yield f"removed: {name}{'/' if stat.S_ISDIR(old.st_mode) else ''}\n"
 
@@ -75,15 +76,18 @@ def _content(root: Root, path: str, about: os.stat_result) -> bytes | None:
         return None
 
 
-def _compared(name: str, old: bytes | None, now: bytes | None, *, new: bool) -> Iterator[str]:
+def _compared(
+    name: str, old: bytes | None, now: bytes | None, *, new: bool = False, gone: bool = False
+) -> Iterator[str]:
     if old is None or now is None or b"\0" in old[:8000] + now[:8000]:
-        yield f"{'new' if new else 'changed'}: {name}, no text or large\n"
+        yield f"{'new' if new else 'removed' if gone else 'changed'}: {name}, no text or large\n"
         return
     a, b = (x.decode("utf-8", "replace").splitlines(keepends=True) for x in (old, now))
-    found = list(difflib.unified_diff(a, b, f"a/{name}", f"b/{name}"))
+    before, after = NOTHING if new else f"a/{name}", NOTHING if gone else f"b/{name}"
+    found = list(difflib.unified_diff(a, b, before, after))
     if not found and old != now:
         yield f"changed: {name}\n"
-    if not found and new:
-        yield f"new file, empty: {name}\n"
+    if not found and (new or gone):
+        yield f"{'new file' if new else 'removed'}, empty: {name}\n"
     for line in found:
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
