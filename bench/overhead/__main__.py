@@ -11,8 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from bench import venvs
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-VENVS = ROOT / "bench" / ".venvs"
 PEERS = {
     "agents": ["openai-agents==0.24.0"],
     "pydantic": ["pydantic-ai-slim[openai]==2.68.0"],
@@ -35,16 +36,7 @@ TITLES = {
 def python_of(name: str) -> str:
     """The interpreter of a runner; makes the venv of a peer."""
     packages = PEERS.get(name)
-    if packages is None:
-        return sys.executable
-    place = VENVS / name
-    if not (place / "ready").exists():
-        print(f"installing {' '.join(packages)} ...", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "-q", *packages]
-        subprocess.run(pip, check=True)
-        (place / "ready").touch()
-    return str(place / "bin" / "python")
+    return sys.executable if packages is None else venvs.python(name, packages)
 
 
 def measure(name: str, base: str, *options: str) -> dict[str, float]:

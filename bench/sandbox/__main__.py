@@ -1,11 +1,13 @@
 """python -m bench.sandbox: what a program costs in the sandbox, and its changes as a layer.
 
-The real sandbox and the real layers, no kernel above them. The folder has 10,000 files; a program
+The real sandbox and the real layers, no kernel above them; beside them sandbox-runtime and
+ipykernel, installed under bench/.venvs when first used. The folder has 10,000 files; a program
 makes 202 changes in it. Exit code 1 if a bar is missed.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -14,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import venvs
 from bench.footprint.__main__ import Report
+from bench.sandbox.warm import interpreters
 from oros.abi.jobs import Job, Overlay
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.services.files.resolve import Root
@@ -25,6 +29,12 @@ from oros.services.layers.tree import Layer
 from oros.services.run.changes import changes_of
 
 FOLDERS, FILES = 100, 100
+RUNTIME = "0.0.83"
+SETTINGS = {
+    "network": {"allowedDomains": [], "deniedDomains": []},
+    "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []},
+}
+"""Of sandbox-runtime, as its defaults are: no network, reads allowed, writes in the folder."""
 EDITS = """
 i=0
 for f in 0*/00* ; do i=$((i+1)); [ $i -le 100 ] && echo more >> $f; done
@@ -78,8 +88,9 @@ def fill(folder: Path, size: int) -> None:
                 file.truncate(max(size, 10))
 
 
-async def programs(sandbox: BwrapSandbox, folder: Path, report: Report) -> None:
+async def programs(sandbox: BwrapSandbox, top: Path, report: Report) -> None:
     """Cold starts."""
+    folder = top / "folder"
 
     async def run(*argv: str, overlay: bool) -> None:
         over = Overlay("/work", str(folder)) if overlay else None
@@ -96,6 +107,7 @@ async def programs(sandbox: BwrapSandbox, folder: Path, report: Report) -> None:
     report.row("the same in the sandbox", kept, "ms")
     report.row("the same over a folder of 10,000 files", layered, "ms")
     report.row("that in bare ones", layered / bare, "times", 3)
+    runtime(top, bare, layered, report)
     plain, over = [], []
     for _ in range(30):
         plain.append(await timed(lambda: run("true", overlay=False), 1))
@@ -103,6 +115,34 @@ async def programs(sandbox: BwrapSandbox, folder: Path, report: Report) -> None:
     report.row("`true` in the sandbox", statistics.median(plain), "ms")
     more = statistics.median(over) - statistics.median(plain)
     report.row("the overlay, made and let go of", more, "ms", 5)
+
+
+def runtime(top: Path, bare: float, ours: float, report: Report) -> None:
+    """A cold start in sandbox-runtime; a peer that can't run here is told and left out."""
+    try:
+        commands = venvs.node("sandbox-runtime", f"@anthropic-ai/sandbox-runtime@{RUNTIME}")
+    except (OSError, subprocess.CalledProcessError) as e:
+        print(f"| sandbox-runtime {RUNTIME} | does not install here: {e} | | |")
+        return
+    settings, work = top / "settings.json", top / "srt"
+    work.mkdir()
+    settings.write_text(json.dumps(SETTINGS))
+    command = [commands / "srt", "--settings", settings, "-c", "python3 -c pass"]
+
+    def start() -> None:
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+        if done.returncode or "rror" in done.stderr:
+            raise OSError(done.stderr.strip().splitlines()[-1] if done.stderr else "no word")
+
+    try:
+        theirs = clock(start, 10)
+    except OSError as e:
+        need = "it needs bubblewrap, socat and ripgrep"
+        print(f"| sandbox-runtime {RUNTIME} | does not run here ({need}): {e} | | |")
+        return
+    report.row(f"the same in sandbox-runtime {RUNTIME}", theirs, "ms")
+    report.row("that in ours", theirs / ours, "times")
+    report.row("that in bare ones", theirs / bare, "times")
 
 
 async def layers(sandbox: BwrapSandbox, top: Path, folder: Path, report: Report) -> None:
@@ -171,7 +211,8 @@ async def measure(top: Path, report: Report) -> None:
     sandbox = BwrapSandbox()
     found = await sandbox.probe()
     assert found.works, found
-    await programs(sandbox, top / "folder", report)
+    await programs(sandbox, top, report)
+    await interpreters(sandbox, top / "folder", report)
     await layers(sandbox, top, top / "folder", report)
     copies(top, top / "large", report)
 

@@ -21,7 +21,7 @@ for name, path in zip(("show", "loop"), sys.argv[2:], strict=True):
     made[name] = {"__name__": name}
     exec(compile(pathlib.Path(path).read_text(), path, "exec", dont_inherit=True), made[name])
 number = int(sys.argv[1])
-made["loop"]["main"](number, number, made["show"])
+made["loop"]["main"](number, number, made["show"], dict(sys.modules))
 """
 KIT = "def answer():\n    return 42\n"
 

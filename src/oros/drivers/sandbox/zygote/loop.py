@@ -91,8 +91,10 @@ class Channel:
 class Loop:
     """Runs cells, one at a time, until its channel ends."""
 
-    def __init__(self, channel: Channel, shown: dict[str, Any]) -> None:
-        """`shown`: the names of show.py."""
+    def __init__(
+        self, channel: Channel, shown: dict[str, Any], library: dict[str, ModuleType]
+    ) -> None:
+        """`shown`: the names of show.py; `library`: the modules that there are."""
         self.channel, self.shown = channel, shown
         self.busy = False
         self.parts: list[tuple[Header, bytes]] = []
@@ -106,7 +108,7 @@ class Loop:
         self.own: dict[str, tuple[str, tuple[float, int] | None]] = {}
         self.open: dict[int, tuple[str, int, int]] = {}
         self.began = 0.0
-        self.library = dict(sys.modules)
+        self.library, self.last = library, next(reversed(sys.modules))
         builtins.__dict__["display"] = self.display
 
     def serve(self) -> None:
@@ -166,11 +168,19 @@ class Loop:
         self.open = {}
         with contextlib.suppress(OSError):  # no descriptor is left
             self.open = dict(_open_in(self.home))
-        for name, module in list(sys.modules.items()):
-            origin = getattr(getattr(module, "__spec__", None), "origin", None)
-            if type(origin) is str and origin.startswith(self.home) and name not in self.own:
+        for name in reversed([*self._imported()]):
+            origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
+            if type(origin) is str and origin.startswith(self.home):
                 stamp = _stamp(origin)
                 self.own[name] = origin, stamp if stamp and stamp[0] < self.began else None
+            self.last = name
+
+    def _imported(self) -> Iterator[str]:
+        """What was imported since, the newest first: to look at all would make copies of pages."""
+        for name in reversed(sys.modules):
+            if name == self.last:
+                return
+            yield name
 
     def run(self, name: str, source: str) -> Header:
         """Run a cell to its end, whatever that is; the answer without its parts."""
@@ -372,13 +382,13 @@ def _is_cell(name: str) -> bool:
     return name.startswith("cell") and name.endswith(".py") and "/" not in name
 
 
-def main(come: int, go: int, shown: dict[str, Any]) -> None:
+def main(come: int, go: int, shown: dict[str, Any], library: dict[str, ModuleType]) -> None:
     """Serve over two descriptors (they may be one) and end the process."""
     here = _high(come)
     there = here if come == go else _high(go)
     for number in {come, go}:
         os.close(number)
-    loop = Loop(Channel(here, there), shown)
+    loop = Loop(Channel(here, there), shown, library)
     signal.signal(signal.SIGINT, loop.interrupt)
     sys.__dict__["__stdout__"], sys.__dict__["__stderr__"] = _stream(1), _stream(2)
     loop.serve()

@@ -28,8 +28,8 @@ with open(NUMBER, "rb") as f:
 made = {name: {"__name__": name} for name in sources}
 for name, text in sources.items():
     exec(compile(text, name + ".py", "exec", dont_inherit=True), made[name])
-run = lambda *channel: made["loop"]["main"](*channel, made["show"])
-made["zygote"]["main"](made["enter"], run)
+run = lambda *words: made["loop"]["main"](*words[:2], made["show"], words[2])
+made["zygote"]["main"](made["enter"], run, made["show"])
 """
 MODULES = ("numpy", "pandas", "matplotlib.pyplot")
 START_SECONDS = 60.0

@@ -27,6 +27,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 PR_DEATH_SIGNAL, PR_SUBREAPER = 1, 36
@@ -34,10 +36,12 @@ THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 REQUEST = 1 << 20
 
 Enter = dict[str, Any]
+Run = Callable[[int, int, dict[str, ModuleType]], None]
+Show = dict[str, Any]
 Request = dict[str, Any]
 
 
-def load(modules: list[str], packages: list[str], room: str) -> dict[str, str]:
+def load(modules: list[str], packages: list[str], room: str, show: Show) -> dict[str, str]:
     """Import what is there; name -> version. `room`: a folder for what they write."""
     sys.path += packages
     os.environ.update(dict.fromkeys(THREADS, "1"))  # no threads: a fork would lose them
@@ -50,15 +54,32 @@ def load(modules: list[str], packages: list[str], room: str) -> dict[str, str]:
             continue
         top = sys.modules[name.partition(".")[0]]
         found[name] = str(getattr(module, "__version__", getattr(top, "__version__", "")))
+    rehearse(show)
     os.environ.clear()
     return found
+
+
+def rehearse(show: Show) -> None:
+    """Show a table and a figure once: what they import and build lazily is shared by all then."""
+    importlib.invalidate_caches()
+    pandas, pyplot = sys.modules.get("pandas"), sys.modules.get("matplotlib.pyplot")
+    if pandas is not None:
+        table = pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+        show["text"](table)
+        show["table"](pandas, table)
+    if pyplot is not None:
+        figure = pyplot.figure()
+        figure.gca().plot([1, 2])
+        show["drawn"](figure)
+        pyplot.close("all")
 
 
 class Zygote:
     """Forks; `enter` is the module of that name, `run` the loop, `program` the call filter."""
 
-    def __init__(self, enter: Enter, run: Callable[[int, int], None], program: bytes) -> None:
+    def __init__(self, enter: Enter, run: Run, program: bytes) -> None:
         self.enter, self.run, self.program = enter, run, program
+        self.library = dict(sys.modules)  # here, so that all share its pages
         self.spaces: dict[tuple[int, int], int] = {}
 
     def serve(self, daemon: socket.socket) -> None:
@@ -147,7 +168,7 @@ class Zygote:
         child = os.fork()
         if child == 0:
             parent.close()
-            interpret(self.run, asked["environment"], control)
+            interpret(partial(self.run, control, control, self.library), asked["environment"])
         watch(child, control, parent)
 
 
@@ -158,14 +179,14 @@ def reap() -> None:
             pass
 
 
-def interpret(run: Callable[[int, int], None], environment: dict[str, str], control: int) -> None:
+def interpret(run: Callable[[], None], environment: dict[str, str]) -> None:
     """Be the interpreter."""
     os.environ.update(environment)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()  # else all children would draw the same numbers
     try:
-        run(control, control)
+        run()
     finally:
         os._exit(1)
 
@@ -205,7 +226,7 @@ def settled() -> int:
     return count
 
 
-def main(enter: Enter, run: Callable[[int, int], None]) -> None:
+def main(enter: Enter, run: Run, show: Show) -> None:
     """Take the settings, import, serve."""
     with socket.socket(fileno=os.dup(0)) as daemon:
         settings = json.loads(daemon.recv(REQUEST))
@@ -217,10 +238,11 @@ def main(enter: Enter, run: Callable[[int, int], None]) -> None:
         except OSError as e:
             daemon.send(json.dumps({"error": str(e)}).encode())
             return
-        loaded = load(settings["modules"], packages, f"{settings['stage']}/stage")
+        loaded = load(settings["modules"], packages, f"{settings['stage']}/stage", show)
         enter["libc"].prctl(PR_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # new rights may undo it
         threads = settled()
+        zygote = Zygote(enter, run, bytes.fromhex(settings["filter"]))
         gc.collect()
         gc.freeze()
         daemon.send(json.dumps({"loaded": loaded, "threads": threads}).encode())
-        Zygote(enter, run, bytes.fromhex(settings["filter"])).serve(daemon)
+        zygote.serve(daemon)
