@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test test-data crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -15,7 +15,7 @@ run: .venv/ready
 	$(BIN)/python -m pip install -q -e '.[local,dev]' -c constraints.txt
 	@touch .venv/ready
 
-check: lint types contracts house test
+check: lint types contracts house test test-data
 
 format: .venv/ready
 	$(BIN)/ruff format .
@@ -36,6 +36,17 @@ house: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -q
+
+# What needs pandas and matplotlib, in an environment that has the extra `data`.
+DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py
+
+.venv-data/ready: pyproject.toml constraints.txt
+	$(PY) -m venv .venv-data
+	.venv-data/bin/python -m pip install -q -e '.[dev,data]' -c constraints.txt
+	@touch .venv-data/ready
+
+test-data: .venv-data/ready
+	.venv-data/bin/python -m pytest -q $(DATA_TESTS)
 
 # Longer proofs; each prints its figures.
 crash: .venv/ready
@@ -67,4 +78,4 @@ bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
 
 clean:
-	rm -rf .venv bench/.venvs bench/.out
+	rm -rf .venv .venv-data bench/.venvs bench/.out
