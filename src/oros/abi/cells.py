@@ -72,6 +72,10 @@ class Interpreter(Protocol):
     def alive(self) -> bool:
         """Whether cells can be run, as far as is known."""
 
+    @property
+    def init(self) -> int:
+        """The first process of its sandbox, in whose namespaces it is."""
+
     async def lay(self, overlay: Overlay) -> int:
         """Lay a folder copy-on-write where its cells work, in place of the last one laid.
 
@@ -121,10 +125,11 @@ class Interpreters(Protocol):
         Args:
             job: its folders, its environment and its bounds; `argv`, `stdin` and `seconds` are of
                 no use here. `cpu` holds for the interpreter's whole life. Of its overlay only the
-                place is made: `Interpreter.lay` lays it.
+                place is made: `Interpreter.lay` lays it. Of its egress only the files and the
+                variables are there: it is served by `Interpreter.init` while a cell runs.
             kit: the source of the module `kit`.
 
-        Raises: NotEnforced, DeviceFailed, Invalid, Unsupported.
+        Raises: NotEnforced, DeviceFailed, Invalid.
         """
 
     async def close(self) -> None:

@@ -72,6 +72,7 @@ class Walls:
         plain = [p for p in (*self.system, *self.settings) if Path(p).exists()]
         plain += [str(r) for r in roots if r.exists() and not r.is_symlink()]
         shown = (*self.binds, *packages, *job.binds)
+        way = job.egress
         bounds = self.bounds(job, self.groups is not None)
         return {
             "uid": self.uid,
@@ -81,12 +82,12 @@ class Walls:
             "links": {str(r): str(r.readlink()) for r in roots if r.is_symlink()},
             "masked": list(self.masked),
             "memory": {self.home: max(job.tmp_size, 4096), "/dev/shm": self.shm},  # noqa: S108 - inside
-            "files": dict(self.files),
+            "files": {**self.files, **(way.files if way is not None else {})},
             "binds": [[b.host, b.path, b.right] for b in shown],
             "places": [] if job.overlay is None else [job.overlay.path],
             "cwd": job.cwd,
             "limits": [[kind, value] for kind, value in bounds.items()],
-            "environment": {**self.environment, **job.env},
+            "environment": {**self.environment, **(way.env if way is not None else {}), **job.env},
         }
 
     def laying(self, over: Overlay) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from oros.abi.cells import CellResult, Interpreter, Interpreters
@@ -106,7 +107,9 @@ class Cells:
         kept.cells += 1
         try:
             left = max(LEAST, job.seconds - (now() - began))
-            cell = await interrupted_if_cancelled(kept.interpreter, source, left)
+            way = nullcontext() if job.egress is None else job.egress.serving(kept.interpreter.init)
+            async with way:  # after it no flow is left: what came in is told with this cell
+                cell = await interrupted_if_cancelled(kept.interpreter, source, left)
         except BaseException:
             os.close(upper)
             raise

@@ -41,7 +41,7 @@ class Plain:
             )  # fmt: skip
         os.close(out)
         os.close(err)
-        self.pid = self._process.pid
+        self.init = self._process.pid
 
     @property
     def alive(self) -> bool:

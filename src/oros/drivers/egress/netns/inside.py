@@ -24,7 +24,7 @@ NET, BITS = "198.18.0.0", 15
 NEW_ROUTE, REQUEST_ACK_CREATE = 24, 0x1 | 0x4 | 0x400
 LOCAL_TABLE, STATIC, HOST_SCOPE, LOCAL = 255, 4, 254, 2
 DESTINATION, OUT_INTERFACE, ERROR = 1, 4, 2
-BACKLOG = 128
+BACKLOG, EXISTS = 128, 17
 STEP, SECONDS = 0.0002, 5.0
 SOCKETS = (
     ("127.0.0.1", 3128, _socket.SOCK_STREAM),
@@ -69,13 +69,15 @@ def add_route() -> None:
     link.send(head + body)
     answer = link.recv(4096)
     kind, code = struct.unpack_from("H", answer, 4)[0], struct.unpack_from("i", answer, 16)[0]
-    if kind != ERROR or code:
+    if kind != ERROR or code not in (0, -EXISTS):  # an interpreter is served call by call
         raise OSError(-code, f"route: {os.strerror(-code)}")
 
 
 def listener(host: str, port: int, kind: int) -> _socket.socket:
     """Open a socket that is bound, and listens if it can."""
     made = _socket.socket(_socket.AF_INET, kind, 0)
+    if kind == _socket.SOCK_STREAM:  # else what the last call left in TIME-WAIT is in the way
+        made.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     made.bind((host, port))
     if kind == _socket.SOCK_STREAM:
         made.listen(BACKLOG)

@@ -30,6 +30,7 @@ class Body(Protocol):
     control: socket.socket
     out: int
     err: int
+    init: int
 
     @property
     def alive(self) -> bool:
@@ -79,6 +80,11 @@ class Interpreter:
         self._death: Death | None = None
         self._count = 0
         self._watch: _Watch | None = None
+
+    @property
+    def init(self) -> int:
+        """The first process of its sandbox, in whose namespaces it is."""
+        return self._body.init
 
     @property
     def alive(self) -> bool:

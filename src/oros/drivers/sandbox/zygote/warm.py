@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, Unsupported
+from oros.abi.errors import DeviceFailed, Invalid, NotEnforced
 from oros.abi.jobs import Bind, Job, Overlay
 from oros.drivers.descriptors import memory_file
 from oros.drivers.sandbox.zygote.child import Child, message
@@ -113,19 +113,18 @@ class Zygote:
         Args:
             job: its folders, its environment and its bounds; `argv`, `stdin` and `seconds` are of
                 no use here. `cpu` holds for the interpreter's whole life. Of its overlay only the
-                place is made: `Interpreter.lay` lays it.
+                place is made: `Interpreter.lay` lays it. Of its egress only the files and the
+                variables are there: it is served by `Interpreter.init` while a cell runs.
             kit: the source of the module `kit`.
 
         Raises:
             NotEnforced: it can't be held. DeviceFailed: it did not start.
-            Invalid, Unsupported: the job is not for here.
+            Invalid: the job is not for here.
         """
         self._walls.check(job)
         for path in (*(b.path for b in job.binds), job.overlay.path if job.overlay else "/work"):
             if f"{path}/".startswith(f"{self._walls.stage}/"):
                 raise Invalid(f"{path} is where packages are seen", "take a path such as /work")
-        if job.egress is not None:
-            raise Unsupported("a warm interpreter has no way out", "run a program of its own")
         body = await self._birth(job)
         interpreter = Interpreter(body, kit, output=job.output, flood=job.flood)
         await interpreter.start()
