@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -47,6 +47,10 @@ DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_
 
 test-data: .venv-data/ready
 	.venv-data/bin/python -m pytest -q $(DATA_TESTS)
+
+# The sandbox and the layers as an ordinary user, also where the checkout is root's; two minutes.
+test-user: .venv/ready
+	$(BIN)/python -m tests.as_user
 
 # Longer proofs; each prints its figures.
 crash: .venv/ready

@@ -38,7 +38,12 @@ def test_one_is_kept_and_the_others_end(machine) -> None:
     assert [(r["status"], r["why"]) for r in rows] == [(157, "lost"), (None, ""), (157, "lost")]
     assert machine.row(pid)["race"] == 0
     assert machine.row(pid)["status"] is None
-    assert f"process {copies[1]} was committed" in machine.oros("log", str(copies[0])).stdout
+    log = machine.oros("log", str(copies[0])).stdout
+    assert f"one of race {copies[0]}" in log
+    assert f"LOST process {copies[1]} was committed" in log
+    assert "status 157 (lost)" in log
+    assert f"[race {copies[0]}]" in machine.oros("ps").stdout
+    assert machine.oros("diff", str(copies[0])).stdout.endswith(diffs[0].splitlines()[-1] + "\n")
     assert machine.json("replay", str(copies[0]))["same"]
 
     late = machine.oros("commit", str(copies[0]))
@@ -47,6 +52,20 @@ def test_one_is_kept_and_the_others_end(machine) -> None:
     assert machine.oros("undo", str(copies[1])).returncode == 0
     assert machine.oros("commit", str(copies[0])).returncode == 0
     assert (machine.work / "found").read_text().strip() in diffs[0]
+
+
+def test_what_the_original_did_before_decides_nothing(machine) -> None:
+    before = ["run", {"argv": ["sh", "-c", "echo one > before"]}]
+    after = ["run", {"argv": ["sh", "-c", ME]}]
+    pid = machine.start(goal(before, REST, after, REST), "-p", "steps")
+    machine.until(pid, lambda r: r["on"] == "timer")
+    assert (machine.work / "before").exists()
+    copies = machine.json("fork", str(pid), "-n", "2", "--race")["pids"]
+    for copy in copies:
+        machine.until(copy, lambda r: r["on"] == "timer" and r["calls"] >= 2)
+    assert [machine.row(c)["status"] for c in copies] == [None, None]
+    assert machine.json("commit", str(copies[1]))["lost"] == [copies[0]]
+    assert machine.row(pid)["status"] is None
 
 
 COMMIT = """
@@ -91,7 +110,7 @@ def test_a_race_of_one_is_none(machine) -> None:
 def test_what_a_process_needs_of_the_sandbox(machine) -> None:
     """A property that is held lets programs run; an unknown one is refused at once."""
     held = machine.json("doctor")["held"]
-    pid = machine.start(goal(["run", {"argv": ["true"]}]), "-p", "steps", "--need", held[0])
+    pid = machine.start(goal(["run", {"argv": ["true"]}]), "-p", "steps", "--need", ",".join(held))
     machine.oros("wait", str(pid))
     rows = machine.json("log", str(pid))
     back = [r["event"]["outcome"] for r in rows if r["kind"] == "call_returned"]
@@ -113,4 +132,7 @@ def test_ps_tells_what_each_may_do(machine) -> None:
         assert word in line, line
     row = next(r for r in machine.json("ps", "-v") if r["pid"] == pid)
     assert row["limits"] == {"seconds": 90.0}
+    doctor = machine.json("doctor")
+    sandbox = {"runs": "net" in doctor["held"], "not_held": doctor["not_held"]}
+    assert {**row["sandbox"], **sandbox} == row["sandbox"]
     assert json.loads(machine.oros("cat", f"/proc/{pid}/status").stdout)["mounts"] == row["mounts"]

@@ -73,3 +73,28 @@ def test_seconds_run_out_in_mid_answer() -> None:
     status, seconds = play(story, lambda u, r: "word " * 400, tokens_a_second=20)
     assert status != 0
     assert 1.9 <= seconds <= 2.2
+
+
+def test_what_a_sandbox_must_hold_goes_down_the_tree_and_into_copies() -> None:
+    def script(users, results):
+        if results or users[0] != "parent":
+            return call("sleep", 1, seconds=600.0)
+        return call("spawn", goal="child", needs=["mem"])
+
+    async def story(kernel, setup):
+        needs = {"folder": "/somewhere", "needs": ["net"]}
+        pid = await start(kernel, "parent", **needs)
+        await asyncio.sleep(60)
+        child = kernel.m.table.children(pid)[0]
+        copy = (await kernel.request("fork", {"pid": child.pid, "n": 2, "race": True})).value
+        rows = [kernel.m.table[pid], child, *(kernel.m.table[p] for p in copy["pids"])]
+        wrong = await kernel.request("spawn", {"goal": "x", "folder": "/", "needs": ["wings"]})
+        work = [next(p for p in row.mounts if p.path == "/work") for row in rows]
+        return work, [row.race for row in rows], wrong.error
+
+    mounts, races, error = play(story, script)
+    assert [set(point.needs) for point in mounts] == [{"net"}, *[{"mem", "net"}] * 3]
+    assert races == [0, 0, 4, 4]
+    assert error.code == "EINVAL"
+    assert "wings" in error.why
+    assert "kill_tree" in error.hint

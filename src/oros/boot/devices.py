@@ -7,11 +7,11 @@ from pathlib import Path
 
 from oros.abi import wire
 from oros.abi.errors import NoDevice, OrosError
-from oros.abi.events import Forked
+from oros.abi.events import Forked, Spawned
 from oros.abi.grants import MountPoint
-from oros.abi.ids import Pid, Seq
+from oros.abi.ids import PERSON, Pid, Seq
 from oros.abi.message import Json
-from oros.abi.ports import Device, FileServer, Store
+from oros.abi.ports import Device, FileServer, Row, Store
 from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.drivers.sandbox.zygote.warm import Zygote
@@ -41,6 +41,7 @@ class Devices:
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
         self._proc: ProcServer | None = None
+        self._origins: dict[Pid, tuple[Pid, Seq] | None] = {}
 
     async def attach(self, machine: Machine, call: Call) -> None:
         """Serve a machine that has booted; `call` makes the person's calls."""
@@ -94,15 +95,30 @@ class Devices:
         return m is not None and pid in m.table and m.table[pid].alive
 
     def _origin(self, pid: Pid) -> tuple[Pid, Seq] | None:
-        """From where a process was forked, by the first event of its journal."""
-        first = next(iter(self._store.events(pid)), None)
-        if first is None or first.kind != "forked":
+        """Whose changes a process began with: of what it was forked from, or of its parent's."""
+        first = next(iter(self._store.events(pid, upto=Seq(1))), None)
+        if first is None or self.machine is None:
             return None
-        event: Forked = wire.decode(Forked, first.body)
-        return event.of, event.at
+        if pid not in self._origins:
+            self._origins[pid] = self._found(first, self.machine)
+        return self._origins[pid]
+
+    def _found(self, first: Row, machine: Machine) -> tuple[Pid, Seq] | None:
+        if first.kind == "forked":
+            copied: Forked = wire.decode(Forked, first.body)
+            return copied.of, copied.at
+        made: Spawned = wire.decode(Spawned, first.body)
+        if made.parent == PERSON:
+            return None
+        before = (r.seq for r in self._store.events(made.parent) if r.time <= first.time)
+        at = max(before, default=0)
+        parent = machine.journal.fold(made.parent, Seq(at)) if at else None
+        if parent is None or folder_of(parent.mounts) != folder_of(made.mounts):
+            return None
+        return made.parent, Seq(at)
 
     def _copies(self, pid: Pid) -> list[Pid]:
-        """The processes that were forked from one; of those that were reaped, the last ones."""
+        """The processes that began with the changes of one; of reaped ones, the last."""
         m = self.machine
         rows = () if m is None else (*m.table, *m.done.values())
         found = ((p.pid, self._origin(p.pid)) for p in rows)
@@ -135,6 +151,11 @@ class Devices:
                 "loaded": dict(loaded),
             },
         }
+
+
+def folder_of(mounts: tuple[MountPoint, ...]) -> str:
+    """The host's folder that processes with these mounts work in; "" without one."""
+    return next((m.source.partition(":")[2] for m in mounts if m.path == HOME), "")
 
 
 def packages() -> tuple[str, ...]:

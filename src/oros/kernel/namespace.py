@@ -62,6 +62,6 @@ def reviewed(mounts: Mounts) -> Mounts:
 def needing(mounts: Mounts, parents: Mounts, needs: tuple[str, ...]) -> Mounts:
     """Mounts over which a sandbox must hold these properties, and what a parent's need. Invalid."""
     if unknown := {*needs} - HOLDS.keys():
-        raise Invalid(f"no property of a sandbox: {' '.join(unknown)}", " ".join(HOLDS))
+        raise Invalid(f"no property of a sandbox: {' '.join(sorted(unknown))}", " ".join(HOLDS))
     both = tuple(sorted({*needs, *(n for p in parents for n in p.needs)}))
     return tuple(replace(p, needs=both) if p.path == HOME else p for p in mounts)

@@ -170,11 +170,12 @@ class ProcServer:
         if rest != ["layers"]:
             raise Unsupported(f"/proc/{path} can't be written", "use kill, nice or send")
         request = Request.read(data)
-        if request.do == "commit" and not request.force:
-            self._races.check(process)
-        value = dict(await self._spaces.act(who, process.pid, request))
-        if request.do == "commit" and self._spaces.won(process.pid):
-            value["lost"] = await self._races.decide(process)
+        if request.do not in ("commit", "redo"):
+            value = await self._spaces.act(who, process.pid, request)
+        else:
+            async with self._races.one(process, force=request.force) as lost:
+                value = await self._spaces.act(who, process.pid, request)
+            value = {**value, "lost": lost}
         return Outcome(value=value, label=SYSTEM)
 
     async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002

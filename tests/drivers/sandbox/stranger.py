@@ -13,15 +13,16 @@ from pathlib import Path
 import oros
 from oros.drivers.sandbox.bwrap.survey import WHEEL
 
-PARTS = ("__init__.py", "abi", "drivers/__init__.py", "drivers/descriptors.py", "drivers/walls.py",
-         "drivers/sandbox")  # fmt: skip
+PARTS = ("__init__.py", "abi", "drivers/__init__.py", "drivers/descriptors.py", "drivers/mounts.py",
+         "drivers/walls.py", "drivers/sandbox")  # fmt: skip
 WHO = {"user": 4242, "group": 4242, "extra_groups": []}
 
 
-def told(python: str, path: list[str], script: Path, **who) -> dict:
-    """What a script prints, run with a path and little else."""
+def told(python: str, path: list[str], script: Path, *words: str, **who) -> dict:
+    """What a script prints, run with a path, words and little else."""
     done = subprocess.run(
-        [python, "-B", str(script)], env={"PYTHONPATH": ":".join(path), "PATH": os.environ["PATH"]},
+        [python, "-B", str(script), *words],
+        env={"PYTHONPATH": ":".join(path), "PATH": os.environ["PATH"]},
         cwd="/", capture_output=True, text=True, check=False, **who,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -46,7 +47,7 @@ def copies(*files: Path) -> Iterator[Path]:
         yield folder
 
 
-def stranger(script: Path, *files: Path) -> dict:
+def stranger(script: Path, *files: Path, words: tuple[str, ...] = ()) -> dict:
     """What a script prints for a user without a home, a name or a way into our folders."""
     with copies(script, *files) as folder:
-        return told("/usr/bin/python3", [str(folder)], folder / script.name, **WHO)
+        return told("/usr/bin/python3", [str(folder)], folder / script.name, *words, **WHO)

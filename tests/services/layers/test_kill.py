@@ -70,7 +70,7 @@ def test_done_or_not_begun(tmp_path, seed) -> None:
         stack.add(f"n:2:{number}", number, lambda p, b=before, a=after: layered(b, a, p))
         states.append(timeless(sight(stack.view())))
     root = str(Path(__file__).parents[3])
-    env = {**os.environ, "PYTHONPATH": f"{root}/src:{root}"}
+    env = {**os.environ, "PYTHONPATH": ":".join([f"{root}/src", root, *sys.path])}
     for _ in range(8):
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(tmp_path)], env=env, stdout=subprocess.PIPE, text=True

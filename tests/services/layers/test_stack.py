@@ -137,7 +137,7 @@ def test_a_crash_at_any_point_leaves_it_done_or_not_begun(tmp_path, seed, monkey
         monkeypatch.setattr(Apply, name, act)
 
     monkeypatch.setattr(Stack, "_forgo", lambda *_: None)  # a dead machine tidies nothing
-    for name in ("_copy", "_do", "_set", "_sweep", "_stamp"):
+    for name in ("_copies", "_do", "_set", "_missed", "_sweep", "_stamp"):
         fragile(name)
     with suppress(Died):
         bench.stack.commit(FOR_EVER, FREE)

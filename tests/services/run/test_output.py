@@ -17,6 +17,12 @@ def test_output_is_made_readable(raw, text) -> None:
     assert readable(raw) == text
 
 
+@pytest.mark.parametrize("piece", [b"x", b"x\r", b"\r", b"\x1b[", b"\x1b]", b"\x1bP", b"\n "])
+def test_long_lines_are_made_readable_at_once(piece) -> None:
+    """As a program that means harm prints them; the machine waits for it."""
+    assert len(readable(piece * (1 << 19))) <= 1 << 20
+
+
 @given(st.binary(max_size=300))
 def test_nothing_of_a_terminal_gets_through(raw) -> None:
     text = readable(raw)

@@ -35,6 +35,7 @@ ROW = {
     "status": None,
     "why": "",
     "integrity": 3,
+    "race": 0,
 }
 
 

@@ -35,34 +35,43 @@ def test_ps_draws_a_tree(oros, machine) -> None:
 def test_no_line_is_wider_than_the_terminal(oros, machine, monkeypatch, columns) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     wide = row(pid=15, goal="数える " * 40)
-    bare = {"mounts": [], "limits": {}, "race": 0}
+    bare = {"mounts": [], "limits": {}}
     machine.answers["list"] = {"entries": [r | bare for r in (*TREE, wide)], "more": False}
-    machine.queries["doctor"] = {"works": True, "not_held": {}, "fix": ""}
+    machine.queries["doctor"] = {"works": True, "held": [], "not_held": {}, "fix": ""}
     for words in (["ps"], ["ps", "-v"]):
         lines = oros(*words)[1].splitlines()
         assert len(lines) == 6
         assert all(processes.draw.cells(line) <= columns for line in lines)
 
 
-def test_ps_at_length_tells_what_each_may_do_and_what_is_not_enforced(oros, machine) -> None:
+def test_ps_at_length_tells_what_each_may_do_and_what_is_not_enforced(
+    oros, oros_json, machine
+) -> None:
     mounts = [
         {"at": "/work", "source": "review:/home/ann/x", "right": "rw", "needs": ["mem", "net"]},
         {"at": "/web", "source": "web:example.com,example.org", "right": "r", "needs": []},
         {"at": "/proc", "source": "proc:", "right": "r", "needs": []},
     ]
     told = row(pid=12) | {"mounts": mounts, "limits": {"tokens": 20000}, "race": 12}
-    plain = row(pid=13) | {"mounts": mounts[2:], "limits": {}, "race": 0}
+    plain = row(pid=13) | {"mounts": mounts[2:], "limits": {}}
     machine.answers["list"] = {"entries": [told, plain], "more": False}
-    found = {"works": True, "not_held": {"mem": "no group"}, "fix": "do so"}
+    found = {"works": True, "held": ["net"], "not_held": {"mem": "no group"}, "fix": "do so"}
     machine.queries["doctor"] = found
     _, out, err = oros("ps", "-v")
     assert machine.calls[-2] == ("list", {"path": "/proc", "depth": 1, "limit": 100000, "head": 1})
+    assert "[race 12] count the" in out.splitlines()[1]
     assert out.splitlines()[3:] == [
         "12: /home/ann/x after a review · needs mem net · reaches example.com,example.org"
-        " · at most 20000 tokens · in race 12"
+        " · at most 20000 tokens · runs no program: mem is not held here"
     ]
     assert err.splitlines() == ["not enforced here: mem: no group", "what would help: do so"]
+    sandboxes = [r["sandbox"] for r in oros_json("ps", "-v")]
+    assert sandboxes == [
+        {"runs": False, "missing": ["mem"], "not_held": {"mem": "no group"}},
+        {"runs": True, "missing": [], "not_held": {"mem": "no group"}},
+    ]
     machine.queries["doctor"] = found | {"works": False}
+    assert oros_json("ps", "-v")[1]["sandbox"]["runs"] is False
     assert "no program is run" in oros("ps", "-v")[2]
 
 

@@ -71,6 +71,13 @@ def test_every_kind_of_event_has_a_line(oros, machine) -> None:
     assert len(oros("log", "12")[1].splitlines()) == len(OTHERS)
 
 
+def test_a_copy_names_its_race() -> None:
+    fact = {"kind": "forked", "event": {"of": 2, "at": 8}}
+    assert story.gist(fact) == "copy of process 2 as of event 8"
+    fact["event"]["race"] = 5
+    assert story.gist(fact) == "copy of process 2 as of event 8, one of race 5"
+
+
 def test_a_refused_call(oros, machine) -> None:
     entered = CallEntered(CallId("c1"), "read", {"path": "/x"}, "read", "", verdict="EACCES")
     refused = Outcome(error=Failure.of(AccessDenied("not yours")))

@@ -49,7 +49,7 @@ class Folder:
 
     @classmethod
     def on(cls, root: Root, labels: Known) -> "Folder":
-        """The same over a root that is there already, only to be read."""
+        """The same over a root that is there already."""
         found = cls.__new__(cls)
         found._root, found._labels = root, labels  # noqa: SLF001 - another way to make one
         return found
@@ -78,9 +78,9 @@ class Folder:
     def spelled(self, path: str) -> str:
         """The path as it is on disk: as given, else as a listing escapes it."""
         path = clean(path)
-        if "\\" in path and not self._root.exists(path):
+        if "\\" in path and self._root.found(path) is None:
             other = clean(spell(path))
-            if self._root.exists(other):
+            if self._root.found(other) is not None:
                 return other
         return path
 

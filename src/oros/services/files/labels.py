@@ -94,6 +94,16 @@ class Labels:
         if self._get(self._file(path)):
             self._settings.put_setting(self._file(path), "")
 
+    def share(self, path: str, status: os.stat_result, to: "Labels") -> None:
+        """The file with this status is known by the same label there too."""
+        if self._get(self._file(path)):
+            to.keep(path, status, self.of(path, status))
+
+    def announce(self, path: str, to: "Labels") -> None:
+        """Before what was over the folder comes into it."""
+        if record := self._get(self._file(path)):
+            to.expect(path, _label(record))
+
     def hand(self, path: str, status: os.stat_result | None, to: "Labels") -> None:
         """What was over the folder came into it with this status, or went from it (None)."""
         record = self._get(self._file(path))

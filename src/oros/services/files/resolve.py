@@ -86,18 +86,28 @@ class Root:
         Raises: NotFound when it is gone.
         """
         if os.fstat(self._fd).st_nlink == 0:
-            try:
-                self._fd = self._enter()
-            except OSError as e:
-                raise NotFound(
-                    f"the folder {self.path} is gone", "bring it back, or use another"
-                ) from e
+            self._again()
         return self._fd
+
+    def _again(self) -> None:
+        try:
+            self._fd = self._enter()
+        except OSError as e:
+            raise NotFound(
+                f"the folder {self.path} is gone", "bring it back, or use another"
+            ) from e
 
     @property
     def live(self) -> Path:
-        """`path`, after a look whether the folder is still there. Raises: NotFound."""
-        os.fstat(self.fd)
+        """`path`, after a look whether the folder is still there: another there is entered anew.
+
+        Raises: NotFound.
+        """
+        now, held = os.fstat(self.fd), None
+        with suppress(OSError):
+            held = self.path.lstat()
+        if held is None or (held.st_dev, held.st_ino) != (now.st_dev, now.st_ino):
+            self._again()
         return self.path
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
@@ -129,18 +139,23 @@ class Root:
 
     def lstat(self, path: str) -> os.stat_result:
         """Status of what is at `path`; a link there is not followed."""
-        if not path:
-            return os.fstat(self.fd)
-        with self.parent(path) as (fd, name):
-            return os.stat(name, dir_fd=fd, follow_symlinks=False)
-
-    def exists(self, path: str) -> bool:
-        """Tell whether something is there that can be reached through no link."""
+        above, _, name = path.rpartition("/")
+        if not above:
+            return (
+                os.stat(name, dir_fd=self.fd, follow_symlinks=False) if name else os.fstat(self.fd)
+            )
+        fd = self.open(above, FOLDER)  # not by `parent`: this is called for each file
         try:
-            self.lstat(path)
+            return os.stat(name, dir_fd=fd, follow_symlinks=False)
+        finally:
+            os.close(fd)
+
+    def found(self, path: str) -> os.stat_result | None:
+        """Status of what is there, None if nothing is that can be reached through no link."""
+        try:
+            return self.lstat(path)
         except OSError:
-            return False
-        return True
+            return None
 
     def reach(self, path: str) -> str:
         """Spell `path` without the links in it, if all of them stay beneath the root.
@@ -226,6 +241,7 @@ def _open(top: int, path: str, flags: int, mode: int) -> int:
 def _syscall() -> "ctypes._NamedFuncPointer":
     call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
+    call.argtypes = [*[ctypes.c_long] * 2, *[ctypes.c_char_p] * 2, ctypes.c_size_t]
     return call
 
 
@@ -248,13 +264,7 @@ def _openat2(top: int, path: str, flags: int, mode: int) -> int:
     how = struct.pack("=QQQ", flags, mode, _RESOLVE)  # struct open_how
     name = os.fsencode(path) or b"."
     while True:
-        fd: int = _syscall()(
-            ctypes.c_long(_OPENAT2),
-            ctypes.c_long(top),
-            ctypes.c_char_p(name),
-            ctypes.c_char_p(how),
-            ctypes.c_size_t(len(how)),
-        )
+        fd: int = _syscall()(_OPENAT2, top, name, how, len(how))
         if fd >= 0:
             return fd
         number = ctypes.get_errno()

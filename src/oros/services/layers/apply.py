@@ -3,18 +3,22 @@
 First everything new is copied into a hidden folder of the same file system, and everything old gets
 a second name (or a copy) in the inverse layer. Then the steps are written down; from there on they
 are done, after a crash too, by `finish`. Each is a rename or a removal, and can be done again.
+What is not as it was looked at any more, whoever changed it, is left alone and named.
 """
 
 import errno
 import json
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from oros.abi.errors import OrosError
 from oros.services.files.resolve import FOLDER as HELD
 from oros.services.files.resolve import Root
+from oros.services.layers.compose import above
+from oros.services.layers.inverse import Inverse, linked
 from oros.services.layers.plan import Plan, Stamp, Step
 from oros.services.layers.tree import (
     MODE,
@@ -22,17 +26,20 @@ from oros.services.layers.tree import (
     copy_file,
     copy_link,
     remove_tree,
-    white_out,
+    stored,
 )
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-STEPS, DRAFT = "steps.json", "draft.json"
+STEPS, DRAFT, MISSED = "steps.json", "draft.json", "missed.json"
 INVERSE = "inverse"
+BATCH = 200
+"""Copies that are open until they are synced together: the first one pays for most of them."""
 
 DONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """How a step fails that was done before: its place is gone, or is no folder any more."""
 
+Owner = tuple[int, int] | None
 Left = dict[str, Stamp | None]
 """How each path was left: its stamp, None if it is gone."""
 
@@ -44,6 +51,8 @@ class Apply:
         self._target = target
         self._room = room
         self._stage = f".oros-{room.name}"
+        self.missed: list[str] = []
+        """After `finish`: the paths that were not as planned any more, and were left alone."""
 
     @property
     def inverse(self) -> Path:
@@ -55,31 +64,51 @@ class Apply:
         """Whether its steps are written down: then they must be finished."""
         return (self._room / STEPS).exists()
 
-    def prepare(self, layer: Layer, plan: Plan) -> None:
-        """Copy, keep, write down: nothing in the folder's own files is changed. Raises: OSError."""
+    def prepare(self, layer: Layer, plan: Plan, *, moves: bool = False) -> None:
+        """Copy, keep, write down: nothing in the folder's own files is changed.
+
+        `moves`: the layer is gone afterwards, so its files come in as they are.
+
+        Raises: OSError; NoSpace that names the room.
+        """
+        about = os.fstat(self._target.fd)  # before the hidden folder changes its time
         try:
-            self._room.mkdir(mode=0o700, parents=True)
-            self._write(DRAFT, plan.steps)
-            about = os.fstat(self._target.fd)  # before the hidden folder changes its time
+            with stored(self._room.parent):
+                self._room.mkdir(mode=0o700, parents=True)
+            self._write(DRAFT, [s.plain() for s in plan.steps])
+            self._permitted(plan.steps)
             os.mkdir(self._stage, 0o700, dir_fd=self._target.fd)
-            owner = (about.st_uid, about.st_gid) if os.geteuid() == 0 else None
-            with self._target.opened(self._stage, FOLDER) as stage:
-                for step in plan.steps:
-                    if step.number:
-                        self._copy(layer, step, stage, owner)
-            _Inverse(self._target, self.inverse, about).make(plan.steps, owner)
-            self._write(STEPS, plan.steps)
+            owner = None if moves or os.geteuid() != 0 else (about.st_uid, about.st_gid)
+            self._copies(layer, plan.steps, owner, moves=moves)
+            with stored(self._room.parent):
+                Inverse(self._target, self.inverse, about).make(plan.steps)
+            self._write(STEPS, [s.plain() for s in plan.steps])
         except BaseException:
-            self._sweep()
+            with suppress(OSError, OrosError):
+                self._sweep()
+                times = about.st_atime_ns, about.st_mtime_ns
+                os.utime(f"/proc/self/fd/{self._target.fd}", ns=times)
             raise
 
-    def _write(self, name: str, steps: Sequence[Step]) -> None:
+    def _permitted(self, steps: Sequence[Step]) -> None:
+        """See that the steps will be let, before one is done. Raises: OSError."""
+        if os.geteuid() == 0:
+            return
+        made = {s.path for s in steps if s.do == "make"}
+        for folder in {s.path.rpartition("/")[0] for s in steps if s.do != "set"} - made:
+            with self._target.opened(folder, HELD) as fd:
+                own = os.fstat(fd).st_uid == os.geteuid()
+                if not own and not os.access(f"/proc/self/fd/{fd}", os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+    def _write(self, name: str, data: object) -> None:
         part = self._room / f"{name}.part"
-        with part.open("w") as file:
-            json.dump([s.plain() for s in steps], file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(self._room / name)
+        with stored(self._room.parent):
+            with part.open("w") as file:
+                file.write(json.dumps(data))  # `dump` is Python, and slow
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(self._room / name)
 
     def _read(self, name: str) -> list[Step]:
         try:
@@ -98,12 +127,16 @@ class Apply:
         found = ((s, self._stamp(s.path)) for s in self._read(DRAFT) if s.was is not None)
         return {s.path: now for s, now in found if s.was and now and now.same(s.was)}
 
+    def replaced(self) -> dict[str, Stamp]:
+        """What its steps took the place of."""
+        return {s.path: s.was for s in self._read(STEPS) if s.was is not None}
+
     def clear(self) -> None:
         """Remove all that is known of it."""
         remove_tree(self._room)
 
     def finish(self) -> Left:
-        """Do the steps, or what is left of them. Raises: OSError."""
+        """Do the steps, or what is left of them. Raises: OSError; NotFound (the folder is gone)."""
         steps = self._read(STEPS)
         for step in steps:
             try:
@@ -111,30 +144,75 @@ class Apply:
             except OSError as e:
                 if e.errno not in DONE:
                     raise
+        missed = self._missed(steps)
         self._sweep()
         for step in steps:  # the sweep touched the folder itself
             if step.do == "set" and not step.path:
                 self._set(step)
-        return {s.path: self._stamp(s.path) for s in steps}
+        left: Left = {}
+        for step in steps:
+            now = self._stamp(step.path)
+            if step.path not in missed or (now and step.was and now.same(step.was)):
+                left[step.path] = now
+        self.missed = sorted(missed)
+        return left
 
-    def _copy(self, layer: Layer, step: Step, stage: int, owner: tuple[int, int] | None) -> None:
-        name, entry = str(step.number), layer.entries[step.path]
-        if step.do == "make":
-            os.mkdir(name, 0o700, dir_fd=stage)
-            if owner is not None:
-                os.chown(name, *owner, dir_fd=stage, follow_symlinks=False)
-            return
-        with layer.root.parent(step.path) as (folder, old):
-            if entry.what == "link":
-                copy_link((folder, old), (stage, name), owner)
-                return
-            about = os.stat(old, dir_fd=folder, follow_symlinks=False)
-            with _unlocked(folder, old, about) as fd:
-                made = copy_file(fd, stage, name, about, owner)
-            os.fsync(made)
-            os.close(made)
+    def _missed(self, steps: Sequence[Step]) -> set[str]:
+        """The paths whose last step was not done; kept until the end, as the sweep hides them."""
+        with suppress(FileNotFoundError):
+            return set(json.loads((self._room / MISSED).read_text()))
+        try:
+            with self._target.opened(self._stage, FOLDER) as stage:
+                unused: set[str] | None = set(os.listdir(stage))  # noqa: PTH208 - it is open
+        except FileNotFoundError:
+            unused = None
+        found: set[str] = set()
+        put = {s.path for s in steps if s.do == "put"}
+        for step in {s.path: s for s in steps if s.do != "set"}.values():
+            if not step.number:
+                lost = not self._gone(step.path, put)
+            elif unused is None:  # swept before a crash, or the folder was made anew
+                lost = self._stamp(step.path) is None
+            else:
+                lost = str(step.number) in unused
+            if lost:
+                found.add(step.path)
+        if found:
+            self._write(MISSED, sorted(found))
+        return found
+
+    def _gone(self, path: str, put: Container[str]) -> bool:
+        """Whether nothing is there, as far as one can see; behind a link of ours nothing is."""
+        try:
+            self._target.lstat(path)
+        except OSError as e:
+            return e.errno != errno.ELOOP or any(p in put for p in above(path))
+        return False
+
+    def _copies(self, layer: Layer, steps: Sequence[Step], owner: Owner, *, moves: bool) -> None:
+        """Stage all that comes in, and have it on the disk."""
+        made: list[int] = []
+        with self._target.opened(self._stage, FOLDER) as stage:
+            try:
+                for step in steps:
+                    if step.number:
+                        made += _staged(layer, step, stage, owner, moves=moves)
+                    if len(made) >= BATCH:
+                        _sync(made)
+                made.insert(0, os.dup(stage))
+                _sync(made)
+            finally:
+                for fd in made:
+                    os.close(fd)
 
     def _do(self, step: Step) -> None:
+        try:
+            self._act(step)
+        except PermissionError:
+            with self._target.opened(step.path.rpartition("/")[0], HELD) as fd, _writable(fd):
+                self._act(step)
+
+    def _act(self, step: Step) -> None:
         match step.do:
             case "put" | "make":
                 self._put(step)
@@ -169,8 +247,10 @@ class Apply:
         with self._target.opened(step.path, HELD) as fd:
             about, held = os.fstat(fd), Path(f"/proc/self/fd/{fd}")
             os.utime(held, ns=(about.st_atime_ns, step.mtime))
-            if stat.S_IMODE(about.st_mode) & MODE != step.mode:
-                held.chmod(step.mode)
+            mode = stat.S_IMODE(about.st_mode)
+            wanted = step.mode | (mode & ~MODE)  # what no layer of a program has stays
+            if mode != wanted:
+                held.chmod(wanted)
 
     def _stamp(self, path: str) -> Stamp | None:
         try:
@@ -189,83 +269,45 @@ class Apply:
             os.rmdir(self._stage, dir_fd=self._target.fd)
 
 
-class _Inverse:
-    """The layer that restores what the steps replace."""
-
-    def __init__(self, target: Root, place: Path, top: os.stat_result) -> None:
-        self._target = target
-        self._place = place
-        place.mkdir(mode=0o700)
-        self._root = Root(place)
-        self._folders: dict[str, os.stat_result] = {"": top}
-
-    def make(self, steps: Sequence[Step], owner: tuple[int, int] | None) -> None:
-        """Keep everything old under the same paths."""
-        new: set[str] = set()
-        for step in steps:
-            inside_new = step.path.rpartition("/")[0] in new
-            if step.do == "make" or (step.do == "put" and inside_new):
-                new.add(step.path)
-            if not inside_new:
-                self._step(step)
-        for path, about in sorted(self._folders.items(), reverse=True):
-            with self._root.opened(path, FOLDER) as fd:
-                if owner is not None:
-                    os.fchown(fd, about.st_uid, about.st_gid)
-                os.fchmod(fd, stat.S_IMODE(about.st_mode) & MODE)
-                os.utime(fd, ns=(about.st_atime_ns, about.st_mtime_ns))
-
-    def _step(self, step: Step) -> None:
-        if step.do == "drop" or (step.do == "put" and step.was is not None):
-            self._keep(step.path)
-        elif step.do in ("put", "make"):
-            self._absent(step.path)
-        elif step.do == "rmdir" or step.was is not None:
-            self._folder(step.path)
-
-    def _folder(self, path: str) -> None:
-        """Have a folder, and those above it, as the target has them."""
-        made = ""
-        for part in ["", *path.split("/")] if path else [""]:
-            made = f"{made}/{part}" if made and part else part or made
-            if made in self._folders:
-                continue
-            self._folders[made] = self._target.lstat(made)
-            if made:
-                with self._root.parent(made) as (folder, name):
-                    os.mkdir(name, 0o700, dir_fd=folder)
-
-    def _absent(self, path: str) -> None:
-        """Note that nothing is there, unless what was there is kept (a folder of that name)."""
-        if path in self._folders:
-            return
-        self._folder(path.rpartition("/")[0])
-        with self._root.parent(path) as (folder, name), suppress(FileExistsError):
-            white_out(folder, name)
-
-    def _keep(self, path: str) -> None:
-        """A second name for a file; a copy where that can't be, or where it has further names."""
-        self._folder(path.rpartition("/")[0])
-        with self._target.parent(path) as (old, name), self._root.parent(path) as (new, _):
-            about = os.stat(name, dir_fd=old, follow_symlinks=False)
-            if about.st_nlink == 1 and _linked(old, new, name):
-                return
-            if stat.S_ISLNK(about.st_mode):
-                copy_link((old, name), (new, name))
-                return
-            fd = os.open(name, READ, dir_fd=old)
-            try:
-                os.close(copy_file(fd, new, name, about))
-            finally:
-                os.close(fd)
+def _staged(layer: Layer, step: Step, stage: int, owner: Owner, *, moves: bool) -> list[int]:
+    """Have one thing of a layer under its number in the hidden folder; the copy, open."""
+    number = str(step.number)
+    with layer.root.parent(step.path) as (folder, name):
+        about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if moves and os.geteuid() == 0:
+            owner = about.st_uid, about.st_gid
+        if step.do == "make":
+            os.mkdir(number, 0o700, dir_fd=stage)
+            if owner is not None:
+                os.chown(number, *owner, dir_fd=stage, follow_symlinks=False)
+        elif moves and linked(folder, stage, name, number):
+            pass
+        elif stat.S_ISLNK(about.st_mode):
+            copy_link((folder, name), (stage, number), owner)
+        else:
+            with _unlocked(folder, name, about) as fd:
+                return [copy_file(fd, stage, number, about, owner)]
+    return []
 
 
-def _linked(old: int, new: int, name: str) -> bool:
+@contextmanager
+def _writable(folder: int) -> Iterator[None]:
+    """Let its owner change a folder whose mode forbids that, as the maker of a layer could."""
+    mode, held = stat.S_IMODE(os.fstat(folder).st_mode), Path(f"/proc/self/fd/{folder}")
+    held.chmod(mode | 0o700)
     try:
-        os.link(name, name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
+        yield
+    finally:
+        held.chmod(mode)
+
+
+def _sync(made: list[int]) -> None:
+    """Have open files on the disk, and close them."""
+    while made:
+        try:
+            os.fsync(made[-1])
+        finally:
+            os.close(made.pop())
 
 
 class _unlocked:  # noqa: N801 - used as a block

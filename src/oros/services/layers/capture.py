@@ -17,6 +17,8 @@ from oros.services.layers.tree import (
     copy_link,
     make_opaque,
     remove_tree,
+    shallow,
+    stored,
     what_of,
     white_out,
 )
@@ -29,14 +31,16 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 def capture(upper: Root, place: Path, owner: Owner | None = None) -> list[str]:
     """Copy the folder `upper` to `place`, whole or not at all; it must not be there.
 
-    Returns the paths that were left out. Raises: OSError (ENAMETOOLONG for folders too deep).
+    Returns the paths that were left out. Raises: OSError; Invalid for folders that lie too deep,
+    NoSpace.
     """
     part = place.with_name(place.name + ".part")
     remove_tree(part)
     try:
-        part.mkdir(mode=0o700)
-        left = _Copy(upper, Root(part), owner).run()
-        part.rename(place)
+        with stored(place.parent), shallow():
+            part.mkdir(mode=0o700)
+            left = _Copy(upper, Root(part), owner).run()
+            part.rename(place)
     except BaseException:
         remove_tree(part)
         raise

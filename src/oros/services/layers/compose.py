@@ -1,6 +1,6 @@
 """Several layers as one: what a process sees of its own changes, by path."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from oros.services.layers.tree import Entry, Layer
@@ -46,3 +46,13 @@ def above(path: str) -> Iterator[str]:
 def merges(entry: Entry) -> bool:
     """Whether something of what lies below still shows."""
     return entry.what == "dir" and not entry.opaque
+
+
+def blocked(path: str, before: Mapping[str, Seen]) -> str:
+    """A change of what an earlier change waits with must wait too."""
+    for at in (path, *above(path)):
+        seen = before.get(at)
+        if seen is not None and (at == path or seen.entry.what != "dir"):
+            both = at == path and seen.entry.what == "dir" and not seen.entry.opaque
+            return "" if both else "an earlier change of it waits"
+    return ""

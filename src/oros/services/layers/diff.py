@@ -1,8 +1,12 @@
-"""Changes as people read them: a unified diff, with a line for what is no text."""
+"""Changes as people read them: a unified diff, with a line for what is no text.
+
+A program that means harm may have changed much, or so that it is hard to compare: it is bounded.
+"""
 
 import difflib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from oros.services.files.names import show
@@ -13,11 +17,24 @@ READ = os.O_RDONLY | os.O_NONBLOCK
 NOTHING = "/dev/null"  # as patch(1) and git have it
 LARGE = 1 << 20
 """Bytes from which on a file is only named."""
+WHOLE = 16 << 20
+"""Characters of a diff from which on files are only named."""
+HARD = 5_000_000
+"""Pairs of equal lines that are looked at for one file; about a second."""
 
 
 def text_of(base: Root, seen: Mapping[str, Seen]) -> str:
     """All that is seen over a folder, by path."""
-    return "".join(line for path in sorted(seen) for line in _lines(base, path, seen[path]))
+    lines: list[str] = []
+    size = 0
+    for path in sorted(seen):
+        if size < WHOLE:
+            made = list(_lines(base, path, seen[path]))
+            size += sum(map(len, made))
+            lines += made
+        else:
+            lines.append(f"not shown, as this is long: {show(path)}\n")
+    return "".join(lines)
 
 
 def _lines(base: Root, path: str, seen: Seen) -> Iterator[str]:
@@ -76,6 +93,14 @@ def _content(root: Root, path: str, about: os.stat_result) -> bytes | None:
         return None
 
 
+def _pairs(a: list[str], b: list[str]) -> int:
+    """How many pairs of equal lines there are: what a comparison goes through."""
+    if len(a) * len(b) <= HARD:
+        return 0
+    before, after = Counter(a), Counter(b)
+    return sum(count * after[line] for line, count in before.items())
+
+
 def _compared(
     name: str, old: bytes | None, now: bytes | None, *, new: bool = False, gone: bool = False
 ) -> Iterator[str]:
@@ -84,6 +109,9 @@ def _compared(
         return
     a, b = (x.decode("utf-8", "replace").splitlines(keepends=True) for x in (old, now))
     before, after = NOTHING if new else f"a/{name}", NOTHING if gone else f"b/{name}"
+    if _pairs(a, b) > HARD:
+        yield f"changed: {name}, {len(a)} lines -> {len(b)} lines, too much to compare\n"
+        return
     found = list(difflib.unified_diff(a, b, before, after))
     if not found and old != now:
         yield f"changed: {name}\n"

@@ -16,8 +16,9 @@ from oros.services.files.entry import kind_of
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
 from oros.services.files.walk import walk
+from oros.services.layers.alike import unchanged
 from oros.services.layers.compose import above
-from oros.services.layers.tree import MODE, Entry, Layer
+from oros.services.layers.tree import Entry, Layer
 
 
 class Stamp(NamedTuple):
@@ -124,7 +125,9 @@ class _Planner:
             except OSError as e:
                 self._refuse(path, f"it can't be reached: {e.strerror}")
                 continue
-            if why := self._theirs(path, entry, now):
+            if self._is_so(path, entry, now):
+                self._plan.done.append(path)
+            elif why := self._theirs(path, entry, now):
                 self._refuse(path, why)
                 if entry.what != "dir":
                     continue
@@ -135,10 +138,16 @@ class _Planner:
                 if entry.what == "dir":
                     last += self._meta(path, entry.mode, entry.mtime, now)
         top = self._layer.top()
-        mode = stat.S_IMODE(top.st_mode) & MODE
+        mode = stat.S_IMODE(top.st_mode)
         last += self._meta("", mode, top.st_mtime_ns, os.fstat(self._target.fd))
         self._plan.steps += sorted(last, key=lambda s: s.path.count("/") + bool(s.path))[::-1]
         return self._plan
+
+    def _is_so(self, path: str, entry: Entry, now: os.stat_result | None) -> bool:
+        """Whether it is as wanted, whoever did it: a copy of the process, or the user."""
+        if now is None or entry.what == "gone":
+            return now is None and entry.what == "gone"
+        return entry.what != "dir" and unchanged(self._layer, path, self._target)
 
     def _refuse(self, path: str, why: str) -> None:
         self._plan.conflicts[path] = why
@@ -184,6 +193,12 @@ class _Planner:
 
     def _inside(self, path: str) -> str:
         """Whether a folder that is to go holds something of the user's."""
+        try:
+            return self._theirs_inside(path)
+        except OSError as e:
+            return f"it can't be looked through: {e.strerror}"
+
+    def _theirs_inside(self, path: str) -> str:
         for seen in walk(self._target, path, stats=True, skip=frozenset()):
             inherited = seen.kind == "dir" and seen.path not in self._known
             if seen.stat is None:

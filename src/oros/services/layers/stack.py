@@ -6,18 +6,20 @@ Not safe for use side by side: whoever calls holds the folder's lock.
 """
 
 import json
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from oros.abi.errors import Corrupt
+from oros.abi.message import Json
 from oros.services.files.faults import explained
 from oros.services.files.labels import Settings
 from oros.services.files.resolve import Root
+from oros.services.layers.alike import unchanged
 from oros.services.layers.apply import Apply
 from oros.services.layers.change import WAITS, Change, Doing, Record, copied
-from oros.services.layers.compose import Seen, compose
+from oros.services.layers.compose import Seen, above, blocked, compose
 from oros.services.layers.plan import Known, Plan, Stamp, plan
 from oros.services.layers.squash import squash
 from oros.services.layers.tree import Layer, remove_tree
@@ -26,11 +28,11 @@ from oros.services.layers.union import Union
 DIRECT = 8
 """Layers that are mounted one over another; more are squashed into one before."""
 
-READ = os.O_RDONLY | os.O_NONBLOCK
-PIECE = 1 << 20
-
 FOR_EVER = 1 << 62
 """A time after all others: nothing is taken for the user's own change."""
+
+KNOWN = "known.json"
+MEANWHILE = "it was changed while this was brought in"
 
 Wanted = Callable[[str], str]
 """Why a path must not come into the folder by itself; "" if it may."""
@@ -148,7 +150,7 @@ class Stack:
         remove_tree(place)  # a crash left it
         left = fill(place)
         layer = Layer(place)
-        same = [path for path in layer.entries if _unchanged(layer, path, view)]
+        same = [path for path in layer.entries if unchanged(layer, path, view)]
         if len(same) == len(layer.entries):
             remove_tree(place)
             return None
@@ -165,18 +167,26 @@ class Stack:
         change.outcome = outcome
         self._save()
 
+    def drop(self, change: Change) -> None:
+        """Forget a change of which nothing is in the folder, nor on its way there."""
+        if self._record.doing is None and not change.rooms:
+            self._forget(change)
+            self._save()
+
     # ---- into the folder and out of it ---------------------------------------------------------
 
     def commit(self, since: int, held: Wanted, *, force: bool = False) -> dict[str, str]:
         """Bring all that waits into the folder, in order; what could not come, and why.
 
         Args:
-            since: nanoseconds since 1970; what changed from then on, but not by us, is the user's.
+            since: nanoseconds since 1970; what changed from then on, but not by us, is the user's:
+                for a change that waits already, from when its maker could not know of it.
             held: why a path must wait for the user's own word.
             force: take the place of what the user changed too; an undo brings it back.
         """
+        self._ready()
         for change in [c for c in self.changes if c.waits]:
-            self._bring_in(change, since, held, force=force)
+            self._bring_in(change, min(since, change.since or since), held, force=force)
         return {p: w for c in self.changes if c.waits for p, w in (c.pending or {}).items()}
 
     def _bring_in(self, change: Change, since: int, held: Wanted, *, force: bool) -> None:
@@ -184,7 +194,7 @@ class Stack:
         before = compose(
             (self.layer(c), c.shows) for c in self.changes if c.waits and c.number < change.number
         )
-        asked = {p: _blocked(p, before) or held(p) for p in layer.entries if change.shows(p)}
+        asked = {p: blocked(p, before) or held(p) for p in layer.entries if change.shows(p)}
         known, since = ({}, FOR_EVER) if force else (self._known(), since)
         made = plan(self._base, layer, known, since, lambda p: asked.get(p) == "")
         done = [p for p in made.done if p in asked]
@@ -201,6 +211,7 @@ class Stack:
         """Take a change out of the folder and out of sight; what the user changed since stays."""
         if change.state == "undone":
             return {}
+        self._ready()
         if change.state == "live":
             layer = self.layer(change)
             change.was = [p for p in layer.entries if p not in change.same and not change.shows(p)]
@@ -211,8 +222,9 @@ class Stack:
             inverse = Layer(Apply(self._base, self._room(room)).inverse)
             made = plan(self._base, inverse, self._known(), change.at, lambda _: True)
             conflicts |= made.conflicts
-            change.was = [p for p in change.was if p not in made.conflicts]
-            self._apply(change, inverse, made, [], change.pending or {}, back=True)
+            missed = self._apply(change, inverse, made, [], change.pending or {}, back=True)
+            conflicts |= missed
+            change.was = [p for p in change.was if p not in made.conflicts and p not in missed]
         change.state = "undone"
         self._save()
         return conflicts
@@ -221,6 +233,7 @@ class Stack:
         """Bring an undone change back to where it was; what the user changed since stays."""
         if change.state != "undone":
             return {}
+        self._ready()
         change.state, was, change.was = "live", set(change.was), []
         if not was:
             self._save()
@@ -234,6 +247,7 @@ class Stack:
 
     def discard(self) -> list[str]:
         """Drop all that is not in the folder; the paths."""
+        self._resume()
         dropped = sorted(self.seen())
         for change in [c for c in self.changes if c.waits]:
             if change.rooms:
@@ -244,7 +258,18 @@ class Stack:
         return dropped
 
     def recover(self) -> None:
-        """Finish or forget what a crash cut. Raises: OSError."""
+        """Finish or forget what a crash cut. Raises: OSError; NotFound (the folder is gone)."""
+        self._resume()
+        for change in [c for c in self.changes if c.state == "undoing"]:
+            self.undo(change)
+
+    def _ready(self) -> None:
+        """Before the folder is touched. Raises: OSError; NotFound (it is gone)."""
+        _ = self._base.live
+        self._resume()
+
+    def _resume(self) -> None:
+        """Finish or forget an application that stopped, as its disk was full or its folder gone."""
         doing = self._record.doing
         if doing is not None:
             act = Apply(self._base, self._room(doing.room))
@@ -253,8 +278,6 @@ class Stack:
                 self._finish(act, change, doing)
             else:
                 self._forgo(act)
-        for change in [c for c in self.changes if c.state == "undoing"]:
-            self.undo(change)
 
     def _apply(
         self,
@@ -265,18 +288,20 @@ class Stack:
         pending: dict[str, str],
         *,
         back: bool,
-    ) -> None:
+    ) -> dict[str, str]:
+        """Bring a layer in; what was not as planned any more when its turn came, and why."""
         doing = Doing(self._take(), change.number, back, done, pending)
         self._record.doing = doing
         self._save()
         act = Apply(self._base, self._room(doing.room))
         try:
             with explained(str(self._base.path)):
-                act.prepare(layer, made)
+                act.prepare(layer, made, moves=back)
         except BaseException:
-            self._forgo(act)
+            with suppress(OSError):  # no room even for that: the next who comes does it
+                self._forgo(act)
             raise
-        self._finish(act, change, doing)
+        return self._finish(act, change, doing)
 
     def _forgo(self, act: Apply) -> None:
         """An application that was not decided is none."""
@@ -285,36 +310,54 @@ class Stack:
         self._save()
         act.clear()
 
-    def _finish(self, act: Apply, change: Change, doing: Doing) -> None:
+    def _finish(self, act: Apply, change: Change, doing: Doing) -> dict[str, str]:
+        was: Known = {}
+        if doing.back:  # what it holds is staged, and goes to the folder as it is
+            room = self._room(change.rooms[-1])
+            was = Apply(self._base, room).replaced()
+            remove_tree(room)
         with explained(str(self._base.path)):
             left = act.finish()
         self._remember(left)
+        self._tell_others(was, left)
+        missed = dict.fromkeys(act.missed, MEANWHILE)
         if doing.back:
             change.rooms.pop()
         else:
             change.rooms.append(doing.room)
-            change.pending = doing.pending
+            again = (_entry(path, doing.done) for path in missed)
+            change.pending = doing.pending | {p: MEANWHILE for p in again if p}
         self._record.doing = None
         self._save()
         if doing.back:
             remove_tree(self._room(doing.room))
+        return missed
 
     # ---- what is kept --------------------------------------------------------------------------
 
     def _known(self) -> Known:
         """How we left each path of the folder."""
         try:
-            data = json.loads((self._home / "known.json").read_text())
+            data = json.loads((self._home / KNOWN).read_text())
         except FileNotFoundError:
             return {}
         return {p: None if s is None else Stamp(*s) for p, s in data.items()}
 
     def _remember(self, left: Known) -> None:
+        if not left:
+            return
         both = {**self._known(), **left}
-        part = self._home / "known.part"
-        plain = {p: None if s is None else list(s) for p, s in both.items()}
-        part.write_text(json.dumps(plain))
-        part.rename(self._home / "known.json")
+        _write(self._home / KNOWN, {p: None if s is None else list(s) for p, s in both.items()})
+
+    def _tell_others(self, was: Known, left: Known) -> None:
+        """What other processes had left is back: it is theirs still, and not the user's doing."""
+        back = {p: (list(s), now) for p, s in was.items() if s and (now := left.get(p))}
+        mark = self.name.rpartition("-")[2]
+        for place in self._top.glob(f"*-{mark}/{KNOWN}") if back else ():
+            known = json.loads(place.read_text())
+            mine = {p: list(now) for p, (old, now) in back.items() if known.get(p) == old}
+            if mine:
+                _write(place, known | mine)
 
     def _room(self, number: int) -> Path:
         return self._home / f"room{number}"
@@ -341,41 +384,12 @@ class Stack:
         self._settings.put_setting(self._key, json.dumps(self._record.plain()))
 
 
-def _blocked(path: str, before: Mapping[str, Seen]) -> str:
-    """A change of what an earlier change waits with must wait too."""
-    above = path
-    while above:
-        seen = before.get(above)
-        if seen is not None and (above == path or seen.entry.what != "dir"):
-            both = above == path and seen.entry.what == "dir" and not seen.entry.opaque
-            return "" if both else "an earlier change of it waits"
-        above = above.rpartition("/")[0]
-    return ""
+def _write(place: Path, data: Json) -> None:
+    part = place.with_suffix(".part")
+    part.write_text(json.dumps(data))
+    part.rename(place)
 
 
-def _unchanged(layer: Layer, path: str, view: Root) -> bool:
-    """Whether an entry says nothing new: it was opened to write, or is only on the way."""
-    entry = layer.entries[path]
-    if entry.what == "gone" or entry.opaque:
-        return False
-    try:
-        old, new = view.lstat(path), layer.root.lstat(path)
-    except OSError:
-        return False
-    if (old.st_mode, old.st_mtime_ns) != (new.st_mode, new.st_mtime_ns):
-        return False
-    if entry.what == "link":
-        with view.parent(path) as (a, name), layer.root.parent(path) as (b, _):
-            return os.readlink(name, dir_fd=a) == os.readlink(name, dir_fd=b)
-    return entry.what == "dir" or (old.st_size == new.st_size and _alike(layer.root, view, path))
-
-
-def _alike(one: Root, other: Root, path: str) -> bool:
-    """Whether two files of one size hold the same: a time can be set to anything."""
-    with one.opened(path, READ) as a, other.opened(path, READ) as b:
-        at = 0
-        while piece := os.pread(a, PIECE, at):
-            if piece != os.pread(b, PIECE, at):
-                return False
-            at += len(piece)
-    return True
+def _entry(path: str, done: Sequence[str]) -> str:
+    """The path of a layer that a step belongs to: of what goes with a folder, the folder."""
+    return next((p for p in (path, *above(path)) if p in done), "")

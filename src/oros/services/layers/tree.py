@@ -8,15 +8,14 @@ Source: the kernel's Documentation/filesystems/overlayfs.rst, "whiteouts and opa
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from oros.abi.errors import Invalid
+from oros.abi.errors import Invalid, NoSpace
 from oros.services.files.entry import kind_of
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
@@ -25,6 +24,11 @@ from oros.services.files.walk import walk
 OPAQUE = "user.overlay.opaque"
 MODE = 0o1777
 """What is kept of a mode: a program that runs as its owner is no thing to come out of a layer."""
+
+PRIVILEGED = ("security.", "trusted.", "user.overlay.")
+"""Extended attributes that stay behind."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 What = Literal["file", "dir", "link", "gone"]
 
@@ -59,7 +63,7 @@ class Layer:
 
 def _entries(root: Root) -> Iterator[tuple[str, Entry]]:
     hiding: set[str] = set()
-    try:
+    with shallow():
         for seen in walk(root, stats=True, skip=frozenset()):
             status = seen.stat
             if status is None or (what := what_of(status)) is None:
@@ -70,12 +74,33 @@ def _entries(root: Root) -> Iterator[tuple[str, Entry]]:
             if opaque:
                 hiding.add(seen.path)
             size = status.st_size if what != "dir" else 0
-            mode = stat.S_IMODE(status.st_mode) & MODE
+            mode = stat.S_IMODE(status.st_mode)
             yield seen.path, Entry(what, mode, size, status.st_mtime_ns, opaque)
+
+
+@contextmanager
+def shallow() -> Iterator[None]:
+    """Say of a path that is longer than the system takes what is wrong with it. Raises: Invalid."""
+    try:
+        yield
     except OSError as e:
-        if e.errno == errno.ENAMETOOLONG:
-            raise Invalid("folders lie too deep in each other", "keep paths under 4 KiB") from e
-        raise
+        if e.errno != errno.ENAMETOOLONG:
+            raise
+        raise Invalid("folders lie too deep in each other", "keep paths under 4 KiB") from e
+
+
+@contextmanager
+def stored(place: Path) -> Iterator[None]:
+    """Have a full disk called by its right name: ours may be another than the folder's.
+
+    Raises: NoSpace.
+    """
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in FULL:
+            raise
+        raise NoSpace(f"no space is left in {place}", "free some space") from e
 
 
 def what_of(status: os.stat_result) -> What | None:
@@ -128,6 +153,7 @@ def copy_file(
         if owner is not None:
             os.fchown(made, *owner)
         os.fchmod(made, stat.S_IMODE(about.st_mode) & MODE)
+        _copy_attributes(source, made)
         os.utime(made, ns=(about.st_atime_ns, about.st_mtime_ns))
     except BaseException:
         os.close(made)
@@ -137,16 +163,19 @@ def copy_file(
     return made
 
 
+def _copy_attributes(source: int, made: int) -> None:
+    """Copy extended attributes: those of users and access lists, none that gives rights."""
+    with suppress(OSError):  # a file system that has none
+        for name in os.listxattr(source):
+            if not name.startswith(PRIVILEGED):
+                with suppress(OSError):
+                    os.setxattr(made, name, os.getxattr(source, name))
+
+
 def _copy_data(source: int, made: int, size: int) -> None:
     os.ftruncate(made, size)
     at = 0
-    while at < size:
-        try:
-            begin = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as e:
-            if e.errno != errno.ENXIO:
-                raise
-            return  # only a hole is left
+    while (begin := next_data(source, at, size)) < size:
         end = os.lseek(source, begin, os.SEEK_HOLE)
         os.lseek(made, begin, os.SEEK_SET)
         at = begin
@@ -156,6 +185,18 @@ def _copy_data(source: int, made: int, size: int) -> None:
                 os.ftruncate(made, at)
                 return
             at += count
+
+
+def next_data(file: int, at: int, size: int) -> int:
+    """Where from `at` on an open file holds anything but a hole; `size` if nowhere."""
+    if at >= size:
+        return size
+    try:
+        return os.lseek(file, at, os.SEEK_DATA)
+    except OSError as e:
+        if e.errno != errno.ENXIO:
+            raise
+        return size
 
 
 def copy_link(
@@ -171,16 +212,24 @@ def copy_link(
 
 
 def remove_tree(place: Path) -> None:
-    """Remove a tree of ours, whatever its modes; what can't be removed stays."""
+    """Remove a tree of ours, whatever its modes and its depth; what can't be removed stays."""
     if not place.exists():
         return
-    root = Root(place)
-    for seen in walk(root, skip=frozenset()):
-        if seen.kind == "dir":
-            with root.parent(seen.path) as (folder, name), suppress(OSError):
-                os.chmod(name, 0o700, dir_fd=folder)
     place.chmod(0o700)
-    shutil.rmtree(place, ignore_errors=True)
+    root, folders = Root(place), [""]
+    for path in folders:  # grows while it is gone through
+        with suppress(OSError), root.opened(path, os.O_RDONLY | os.O_DIRECTORY) as fd:
+            for entry in list(os.scandir(fd)):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.name, 0o700, dir_fd=fd)
+                    folders.append(f"{path}/{entry.name}" if path else entry.name)
+                else:
+                    os.unlink(entry.name, dir_fd=fd)
+    for path in reversed(folders[1:]):
+        with suppress(OSError), root.parent(path) as (fd, name):
+            os.rmdir(name, dir_fd=fd)
+    with suppress(OSError):
+        place.rmdir()
 
 
 def spelled(paths: list[str], most: int = 3) -> str:

@@ -57,6 +57,10 @@ class Union(Root):
         """Open what a path is; never to write."""
         return self.holder(path).open(path, flags, mode)
 
+    def lstat(self, path: str) -> os.stat_result:
+        """Status of what a path is."""
+        return self.holder(path).lstat(path)
+
     @contextmanager
     def parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The folder in which `path` really lies, to look at it; nothing is made."""

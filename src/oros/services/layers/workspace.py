@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from oros.abi.errors import AccessDenied, Invalid
+from oros.abi.errors import AccessDenied, Invalid, OrosError
 from oros.abi.ids import PERSON, Pid, Seq
 from oros.abi.labels import Label
 from oros.abi.message import Json
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 Origin = Callable[[Pid], tuple[Pid, Seq] | None]
-"""From which process, and as of which event of its journal, one was forked."""
+"""Whose changes, as of which event of that one's journal, a process began with."""
 
 
 class Registry(Protocol):
@@ -49,10 +49,14 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a call's changes. `waits`: paths that are not in the folder, and why."""
+    """What became of a call's changes. `waits`: paths that are not in the folder, and why.
+
+    `fault`: why none of them could be brought into it.
+    """
 
     change: Change | None
     waits: Mapping[str, str]
+    fault: OrosError | None = None
 
 
 class Workspace:
@@ -60,9 +64,9 @@ class Workspace:
 
     def __init__(self, folder: Path, settings: Settings, home: Path, registry: Registry) -> None:
         """`home`: where layers are kept. Raises: NotFound, AccessDenied for the folder."""
-        self._plain = Folder(folder, settings)
         self.base = Root(folder)
         self.labels = Labels(settings, self.base.path)
+        self._plain = Folder.on(self.base, self.labels)
         self._settings = settings
         self._home = home
         self._registry = registry
@@ -82,8 +86,15 @@ class Workspace:
                 source = self._registry.origin(pid) if found.fresh else None
                 if source is not None:
                     found.inherit(self.stack(source[0]), source[1])
+                    self._share_labels(found, self.scoped(source[0]), self.scoped(pid))
             self._stacks[pid] = found
         return found
+
+    @staticmethod
+    def _share_labels(stack: Stack, theirs: Labels, own: Labels) -> None:
+        for path, seen in stack.seen().items():
+            if seen.entry.what == "file":
+                theirs.share(path, seen.layer.root.lstat(path), own)
 
     def scoped(self, pid: Pid) -> Labels:
         """The labels of files that are only in a process's layers."""
@@ -102,47 +113,62 @@ class Workspace:
         fill: Callable[[Stack], Fill],
         *,
         review: bool,
-        note: Callable[[Stack, Change], str] = lambda _, __: "",
+        note: Callable[[Stack, Change], str] | None = None,
     ) -> Taken:
         """Make a layer of what a call changed, and bring it into the folder if it may.
 
         A call that is made again after a crash finds the layer that it made. `note` gives the blob
-        of what the call came to, before anything is in the folder. Raises: OrosError.
+        of what the call came to, before anything is in the folder; then the layer waits if it can't
+        be brought there. Without one there is no layer of a call that fails. Raises: OrosError.
         """
         seq = int(who.key.rpartition(":")[2] or 0) if who.key.rpartition(":")[2].isdigit() else 0
 
         def work() -> Taken:
+            _ = self.base.live  # once for all that follows
             stack = self.stack(who.pid)
             change = stack.find(who.key)
             if change is None:
                 self._registry.note(who.pid, self.base.path)
                 change = stack.add(who.key, seq, fill(stack), since_of(who))
-                if change is not None and (outcome := note(stack, change)):
-                    stack.note(change, outcome)
+                if change is not None and note is not None:
+                    stack.note(change, note(stack, change))
             if change is None:
                 return Taken(None, {})
-            if not review and not reviewed(who.label):
-                self.settle(who.pid, since_of(who))
-            return Taken(change, dict(change.pending or {}))
+            if review or reviewed(who.label):
+                return Taken(change, dict(change.pending or {}))
+            taken = self.brought(who, change)
+            if taken.fault and note is None:
+                stack.drop(change)
+                raise taken.fault
+            return taken
 
         async with self.lock:
             with explained(str(self.base.path)):
                 return await threaded(work)
+
+    def brought(self, who: Caller, change: Change) -> Taken:
+        """Bring a call's changes into the folder, after those that wait before them."""
+        try:
+            with explained(str(self.base.path)):
+                self.settle(who.pid, since_of(who))
+        except OrosError as e:
+            return Taken(change, {}, e)
+        return Taken(change, dict(change.pending or {}))
 
     def settle(
         self, pid: Pid, since: int, held: Callable[[str], str] = runs_later, *, force: bool = False
     ) -> dict[str, str]:
         """Bring what waits into the folder, with its labels; what could not come, and why."""
         stack = self.stack(pid)
-        before = dict(stack.seen())
-        waits = stack.commit(since, held, force=force)
-        after, over = stack.seen(), self.scoped(pid)
-        for path, seen in before.items():
-            if path in after:
-                continue
-            gone = seen.entry.what == "gone"
-            over.hand(path, None if gone else self.base.lstat(path), self.labels)
-        return waits
+        before, over = dict(stack.seen()), self.scoped(pid)
+        for path in before:
+            over.announce(path, self.labels)
+        try:
+            return stack.commit(since, held, force=force)
+        finally:
+            after = stack.seen()
+            for path in before.keys() - after.keys():
+                over.hand(path, self.base.found(path), self.labels)
 
     # ---- the file server -----------------------------------------------------------------------
 
@@ -195,6 +221,7 @@ class Workspace:
         return Outcome({"path": show(path)} | told(taken), label=who.label)
 
     def _seen(self, who: Caller) -> Folder:
+        _ = self.base.live
         return self._plain if who.pid == PERSON else self.sight(who.pid)
 
 
@@ -256,7 +283,9 @@ def told(taken: Taken) -> dict[str, Json]:
     if taken.change is None:
         return {}
     value: dict[str, Json] = {"layer": taken.change.number}
-    if taken.change.pending is None:
+    if taken.fault:
+        value["waits"] = f"all that is not in the folder: {taken.fault}"
+    elif taken.change.pending is None:
         value["waits"] = "all of it, for a review"
     elif taken.waits:
         value["waits"] = {show(p): w for p, w in list(taken.waits.items())[:20]}

@@ -22,7 +22,7 @@ from oros.services.layers.change import Change, Record
 from oros.services.layers.diff import text_of
 from oros.services.layers.held import runs_later
 from oros.services.layers.tree import remove_tree
-from oros.services.layers.workspace import Origin, Reviewed, Workspace, threaded
+from oros.services.layers.workspace import Origin, Reviewed, T, Workspace, threaded
 
 KEPT_SECONDS = 30 * 86400.0
 """How long a change can be undone: what it replaced takes room on the disk."""
@@ -100,13 +100,21 @@ class Workspaces:
         """The workspaces that a process has changes in. Raises: NotFound if a folder is gone."""
         return [self.space(Path(folder)) for folder in self._folders(pid)]
 
-    def won(self, pid: Pid) -> bool:
+    async def won(self, pid: Pid) -> bool:
         """Whether changes of a process are in a folder. Raises: NotFound if a folder is gone."""
-        return any(
-            change.rooms and change.state == "live"
-            for space in self.of(pid)
-            for change in space.stack(pid).changes
-        )
+
+        def work(space: Workspace) -> bool:
+            return any(c.rooms and c.state == "live" for c in space.stack(pid).changes)
+
+        return any(await self._each(pid, work))
+
+    async def _each(self, pid: Pid, work: Callable[[Workspace], T]) -> list[T]:
+        """Look at what a process has in its folders, while nobody else works on it."""
+        found: list[T] = []
+        for space in self.of(pid):
+            async with space.lock:
+                found.append(await threaded(partial(work, space)))
+        return found
 
     def sweep(self, now: float) -> list[str]:
         """Forget changes of which nothing waits and that were made long ago; the stacks' names.
@@ -133,23 +141,18 @@ class Workspaces:
     async def diff(self, pid: Pid) -> str:
         """What a process has changed and is not in the folder."""
 
-        def work() -> str:
-            found = [text_of(s.base, s.stack(pid).seen()) for s in self.of(pid)]
-            return "".join(found)
+        def work(space: Workspace) -> str:
+            return text_of(space.base, space.stack(pid).seen())
 
-        return await threaded(work)
+        return "".join(await self._each(pid, work))
 
     async def layers(self, pid: Pid) -> list[Json]:
         """The changes of a process, oldest first."""
 
-        def work() -> list[Json]:
-            return [
-                row(space, pid, change)
-                for space in self.of(pid)
-                for change in space.stack(pid).changes
-            ]
+        def work(space: Workspace) -> list[Json]:
+            return [row(space, pid, change) for change in space.stack(pid).changes]
 
-        return await threaded(work)
+        return [found for rows in await self._each(pid, work) for found in rows]
 
     async def act(self, who: Caller, pid: Pid, request: Request) -> Mapping[str, Json]:
         """Commit, discard, undo or redo; what was done, and what could not be and why.

@@ -6,6 +6,7 @@ A manifest knows the kind, size, times and mode of each path, but nothing of wha
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -53,21 +54,22 @@ def changes_of(layer: Layer, same: Iterable[str], view: Root) -> list[Changed]:
         if path in skip:
             continue
         if entry.what != "gone":
-            _put(after, path, layer.root.lstat(path))
-        try:
-            old = view.lstat(path)
-        except OSError:
+            inode = len(after) + 1 if entry.what == "dir" else 0
+            after[path] = Mark(entry.what, entry.size, entry.mtime, 0, entry.mode, inode)
+        old = view.found(path)
+        if old is None:
             continue
         _put(before, path, old)
         if stat.S_ISDIR(old.st_mode) and (entry.what != "dir" or entry.opaque):
-            for seen in islice(walk(view, path, stats=True, skip=frozenset()), MAX_ENTRIES):
-                if seen.stat is not None:
-                    _put(before, seen.path, seen.stat)
+            with suppress(OSError):  # what lies too deep is not told of by itself
+                for seen in islice(walk(view, path, stats=True, skip=frozenset()), MAX_ENTRIES):
+                    if seen.stat is not None:
+                        _put(before, seen.path, seen.stat)
     return difference(before, after)
 
 
 def _put(into: dict[str, Mark], path: str, status: os.stat_result) -> None:
-    """Inodes differ from layer to layer: a file is known again by its size and time."""
+    """Inodes and the ctime differ between layers: a file is known again by its size and time."""
     kind = kind_of(status.st_mode)
     size = 0 if kind == "dir" else status.st_size
     inode = -len(into) - 1 if kind == "dir" else 0

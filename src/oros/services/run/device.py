@@ -14,7 +14,7 @@ from typing import Any
 
 from oros.abi import wire
 from oros.abi.cells import CellResult
-from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced, Unsupported
+from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced
 from oros.abi.grants import HOLDS, Right
 from oros.abi.ids import BlobId
 from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay, Report
@@ -33,7 +33,6 @@ from oros.services.layers.workspace import (
     Taken,
     Workspace,
     reviewed,
-    since_of,
     threaded,
     told,
 )
@@ -51,7 +50,6 @@ MAX_CHANGES = 100
 MAX_FLOWS = 50
 CPU_SECONDS = 60.0
 """Of one process; more when more time was asked for: it may use some cores."""
-NOT_KEPT = "run as a program of its own, which remembers nothing: {}"
 ENV = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 """No `__pycache__` in the user's folder; what was printed before a kill is not lost."""
 
@@ -158,13 +156,14 @@ class RunDevice:
         Raises: Invalid, NotFound (the folder is gone); what the sandbox raises.
         """
         request = Request.of(args)
-        demand(await self._means.sandbox.probe(), self._needs)
+        report = await self._means.sandbox.probe()
         space, root = self._space, str(self._space.base.path)
         with explained(root):
             async with space.lock:
                 stack = await threaded(lambda: space.stack(who.pid))
                 if (made := stack.find(who.key)) is not None and made.outcome:
                     return await self._again(who, made)
+                demand(report, self._needs)
                 trees, view = await threaded(lambda: (stack.trees(), stack.view()))
             label = who.label | space.labels.within() | space.scoped(who.pid).within()
             overlay = Overlay(HOME, str(space.base.live), tuple(trees))
@@ -175,20 +174,18 @@ class RunDevice:
 
     async def _ran(self, who: Caller, request: Request, overlay: Overlay) -> Ran:
         """Run it: Python in the interpreter that the process has, if there is one to be had."""
-        job, note = self._job(who, request, overlay), ""
-        if self._means.cells is not None and request.cell:
-            note = NOT_KEPT.format("it has a way to the network")
-            if self._way is None:
-                try:
-                    own = replace(job, cpu=CELL_CPU_SECONDS, overlay=overlay, binds=(), env=ENV)
-                    key = who.pid, str(self._space.base.path)
-                    done = await self._means.cells.run(key, own, request.python, overlay)
-                    return Ran(done.result, (), done.cell, done.number, done.note)
-                except (NotEnforced, DeviceFailed, Unsupported) as e:
-                    note = NOT_KEPT.format(e.why)
-        flows: list[Flow] = []
+        job, flows, note = self._job(who, request, overlay), list[Flow](), ""
         if self._way is not None:
             job = replace(job, egress=self._way(flows.append))
+        if self._means.cells is not None and request.cell:
+            key = who.pid, str(self._space.base.path)
+            own = replace(job, cpu=CELL_CPU_SECONDS, overlay=overlay, binds=(), env=ENV)
+            try:
+                done = await self._means.cells.run(key, own, request.python, overlay)
+            except (NotEnforced, DeviceFailed) as e:
+                note = f"run as a program of its own, which remembers nothing: {e.why}"
+            else:
+                return Ran(done.result, flows, done.cell, done.number, done.note)
         return Ran(await self._means.sandbox.run(job), flows, note=note)
 
     async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:  # noqa: ARG002 - the port's
@@ -250,11 +247,9 @@ class RunDevice:
     async def _again(self, who: Caller, made: Change) -> Outcome:
         """The machine stopped after the layer was made: go on from there."""
         found: Outcome = wire.decode(Outcome, self._store.get_blob(BlobId(made.outcome)))
-        waits: Mapping[str, str] = made.pending or {}
         if made.waits and not self._review and not reviewed(who.label):
-            await threaded(lambda: self._space.settle(who.pid, since_of(who)))
-            waits = made.pending or {}
-        return with_layer(found, Taken(made, waits))
+            return with_layer(found, await threaded(lambda: self._space.brought(who, made)))
+        return with_layer(found, Taken(made, made.pending or {}))
 
     def _outcome(
         self,

@@ -13,7 +13,6 @@ _ANSI = re.compile(
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # strings for the terminal
     r"|\x1b[ -/]*[0-~]"
 )
-_REDRAWN = re.compile(r"[^\n]*\r(?=[^\n\r])")  # a progress bar: only its last state counts
 # Controls, and what hides or turns round text: bidi, zero width, tags. Joiners of emoji stay.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
@@ -25,8 +24,10 @@ _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 def readable(raw: bytes) -> str:
     """Decode output; terminal escapes go, other control characters are made visible."""
-    text = _ANSI.sub("", raw.decode("utf-8", "replace")).replace("\r\n", "\n")
-    return _HIDDEN.sub(_visible, _REDRAWN.sub("", text).replace("\r", ""))
+    text = _ANSI.sub("", raw.decode("utf-8", "replace"))
+    if "\r" in text:
+        text = "\n".join(map(_redrawn, text.split("\n")))
+    return _HIDDEN.sub(_visible, text)
 
 
 def cut(text: str, left_out: int = 0, limit: int = SHOWN) -> str:
@@ -69,6 +70,11 @@ def last_words(text: str) -> str:
         return text
     tail = text[-MAX_ERROR:]
     return tail.partition("\n")[2] or tail
+
+
+def _redrawn(line: str) -> str:
+    """Of a progress bar only the last state counts. A pattern would take hours for a long line."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -98,7 +98,9 @@ def commit_options(parser: ArgumentParser) -> None:
     a_pid(parser)
     parser.add_argument("--held", action="store_true", help="also what would run later by itself")
     parser.add_argument(
-        "--force", action="store_true", help="also over your own changes; undo brings them back"
+        "--force",
+        action="store_true",
+        help="also over your own changes, which undo brings back, and beside the winner of a race",
     )
 
 

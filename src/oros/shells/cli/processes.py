@@ -50,14 +50,23 @@ def ps(session: Session, options: Options) -> int:
     """List processes."""
     rows = listing(session, ended=options.all, long=options.verbose)
     told = lines(rows, session.terminal.width, long=options.verbose)
+    held = session.machine().query("doctor") if options.verbose else {}
     if options.verbose:
         width = session.terminal.width if session.terminal.is_tty else 100_000
+        rows = [row | {"sandbox": sandbox(row, held)} for row in rows]
         told += [draw.fit(line, width) for row in rows if (line := policy(row))]
     session.give(options.output, rows, told)
     if options.verbose and options.output == "text":
-        for line in unheld(session.machine().query("doctor")):
+        for line in unheld(held):
             session.terminal.note(line, "yellow")
     return 0
+
+
+def sandbox(row: draw.Row, held: dict[str, Any]) -> dict[str, Any]:
+    """What is not enforced of a process's programs; `missing` of what it needs: then none runs."""
+    needs = {name for point in row["mounts"] for name in point["needs"]}
+    missing = sorted(needs - {*held["held"]})
+    return {"runs": held["works"] and not missing, "missing": missing, "not_held": held["not_held"]}
 
 
 def unheld(found: dict[str, Any]) -> list[str]:
@@ -77,8 +86,14 @@ def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list
         head += ["AGE", "GOAL"]
     nested = draw.tree(rows)
     columns = [list(map(CELL[name], (row for _, row in nested))) for name in head[:-1]]
-    goals = ["  " * depth + (row["goal"] or f"({row['program']})") for depth, row in nested]
+    goals = ["  " * depth + goal(row) for depth, row in nested]
     return draw.table(head, zip(*columns, goals, strict=True), width, "STATE MODEL GOAL")
+
+
+def goal(row: draw.Row) -> str:
+    """What a process is for; copies that are alternatives name their race."""
+    race = f"[race {row['race']}] " if row["race"] else ""
+    return race + (row["goal"] or f"({row['program']})")
 
 
 def policy(row: draw.Row) -> str:
@@ -93,7 +108,8 @@ def policy(row: draw.Row) -> str:
         elif scheme == "web":
             said.append(f"reaches {source}")
     said += [f"at most {value:g} {name}" for name, value in row["limits"].items()]
-    said += [f"in race {row['race']}"] if row["race"] else []
+    missing = row["sandbox"]["missing"]
+    said += [f"runs no program: {' '.join(missing)} is not held here"] if missing else []
     return f"{row['pid']}: {' · '.join(said)}" if said else ""
 
 

@@ -25,7 +25,7 @@ def run(session: Session, options: Options) -> int:
     if options.net:
         args["net"] = options.net
     if options.need:
-        args["needs"] = options.need
+        args["needs"] = [name for words in options.need for name in words.split(",")]
     pid = session.call("spawn", goal=goal_of(options), **args)["pid"]
     if options.detach:
         session.give(options.output, {"pid": pid}, [str(pid)])
@@ -183,7 +183,7 @@ def run_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="run no program unless the sandbox holds this: mem, net ... (oros doctor)",
+        help="run no program unless the sandbox holds this: mem,net ... (oros doctor)",
     )
     parser.add_argument("-d", "--detach", action="store_true", help="print its pid, do not follow")
     parser.add_argument("--stream", action="store_true", help="every event as a line of JSON")

@@ -105,9 +105,15 @@ def exited(event: Event) -> str:
     return f"status {event['status']}{why}: {event['answer']}"
 
 
+def forked(event: Event) -> str:
+    """The start of a copy."""
+    race = f", one of race {event['race']}" if event.get("race") else ""
+    return f"copy of process {event['of']} as of event {event['at']}{race}"
+
+
 SAYS: dict[str, Callable[[Event], str]] = {
     "spawned": lambda e: f"{e['program']['name']} on {e['model']}: {e['goal']}",
-    "forked": lambda e: f"copy of process {e['of']} as of event {e['at']}",
+    "forked": forked,
     "received": received,
     "model_called": lambda e: f"{e['model']}: {e['pages']} messages",
     "model_replied": replied,

@@ -6,13 +6,26 @@ from pathlib import Path
 import pytest
 
 from oros.abi.jobs import Bind, Job, JobResult
-from oros.drivers.sandbox.bwrap import BwrapSandbox
+from oros.drivers.sandbox.bwrap import BwrapSandbox, survey
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> BwrapSandbox:
     made = BwrapSandbox()
     report = asyncio.run(made.probe())
+    assert report.works, report
+    return made
+
+
+@pytest.fixture(scope="session", params=survey.BACKENDS)
+def layered(request: pytest.FixtureRequest) -> BwrapSandbox:
+    """A sandbox for each way to lay folders copy-on-write that this machine has."""
+    made = BwrapSandbox()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "BACKENDS", (request.param,))
+        report = asyncio.run(made.probe())
+    if request.param == "fuse-overlayfs" and not report.works:
+        pytest.skip(report.not_held["all"])
     assert report.works, report
     return made
 

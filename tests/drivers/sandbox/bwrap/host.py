@@ -1,6 +1,7 @@
 """Sets the traps of probes.py on the host, then runs it bare and in the sandbox; prints both.
 
-python host.py    prints {"bare": {...}, "sandbox": {...}, "report": {...}}
+python host.py BACKEND    prints {"bare": {...}, "sandbox": {...}, "report": {...}}, or the report
+                          alone where folders can't be laid by that backend
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import threading
 from pathlib import Path
 
 from oros.abi.jobs import Job, Overlay
-from oros.drivers.sandbox.bwrap import BwrapSandbox
+from oros.drivers.sandbox.bwrap import BwrapSandbox, survey
 
 PROBES = Path(__file__).with_name("probes.py")
 
@@ -91,9 +92,7 @@ def bare(work: Path, told: dict) -> dict:
     return json.loads(done.stdout)
 
 
-async def inside(work: Path, told: dict) -> tuple[dict, dict]:
-    sandbox = BwrapSandbox()
-    report = await sandbox.probe()
+async def inside(sandbox: BwrapSandbox, work: Path, told: dict) -> dict:
     leak = os.open(told["canary"], os.O_RDONLY)
     os.set_inheritable(leak, True)
     os.environ["SECRET"] = told["secret"]
@@ -105,10 +104,16 @@ async def inside(work: Path, told: dict) -> tuple[dict, dict]:
     os.close(result.upper)
     os.close(leak)
     assert result.exit == 0, result
-    return json.loads(result.out), dataclasses.asdict(report)
+    return json.loads(result.out)
 
 
-def main():
+def main(backend):
+    survey.BACKENDS = (backend,)
+    sandbox = BwrapSandbox()
+    report = asyncio.run(sandbox.probe())
+    if not report.works:
+        print(json.dumps({"report": dataclasses.asdict(report)}))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         works = [folder / "bare", folder / "inside"]
@@ -116,9 +121,10 @@ def main():
             work.mkdir(mode=0o700)
         with traps(folder) as told:
             free = bare(works[0], told)
-            held, report = asyncio.run(inside(works[1], told))
-    print(json.dumps({"bare": free, "sandbox": held, "report": report}))
+            held = asyncio.run(inside(sandbox, works[1], told))
+    shown = dataclasses.asdict(report)
+    print(json.dumps({"bare": free, "sandbox": held, "report": shown}))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -94,7 +94,7 @@ def test_cancel_at_any_moment_leaves_nothing(sandbox: BwrapSandbox, work: Path) 
     for after in range(0, 60, 3):
         asyncio.run(cancelled(after / 1000))
         assert alive(marker) == [], after
-    assert descriptors() == before
+    assert descriptors() <= before
     assert not list(Path("/sys/fs/cgroup").glob(f"**/oros-{os.getpid()}-*"))
 
 

@@ -145,6 +145,18 @@ def test_it_fits_the_kernel_and_every_jump_lands(machine) -> None:
             assert at + 1 + max(yes, no) < len(program)
 
 
+def test_a_server_may_keep_modes_and_no_more(machine) -> None:
+    code, more = compile_filter(machine.name), compile_filter(machine.name, server=True)
+    for nr in range(NEWEST + 1):
+        for args in ((0,) * 6, (0o2755,) * 6, (0x10000,) * 6, (0o101, 0o101, 0o101, 0o4755)):
+            before, now = (interpret(c, machine.audit, nr, args) for c in (code, more))
+            free = {*names(machine, MODE_AT), *names(machine, ("open", "openat", "openat2"))}
+            if nr not in {number(machine, name) for name in free}:
+                assert now == before, nr
+            else:
+                assert now == ALLOW, nr
+
+
 def test_an_unknown_machine_is_refused() -> None:
     with pytest.raises(NotEnforced):
         compile_filter("riscv64")

@@ -244,7 +244,8 @@ def test_endless_output_is_bounded_and_counted(cells) -> None:
     assert found.ended == "flood"
     assert len(found.out) == 1000
     assert found.cut_out > 8 << 20
-    assert abs(int(after.value) - found.cut_out - 1000) <= 10_000
+    # What was being written when it was interrupted may be lost, or written and not counted.
+    assert abs(int(after.value) - found.cut_out - 1000) <= 30_000
 
 
 def test_the_two_ends_of_output_are_kept(cells) -> None:

@@ -48,6 +48,8 @@ class BwrapSandbox:
         """What it holds programs with, for a sandbox of another make. Raises: NotEnforced."""
         await self._survey()
         setup = self._setup()
+        if setup.layers != "overlayfs":
+            raise NotEnforced("warm interpreters need overlayfs, which is not to be had here")
         return Walls(
             setup.filter, setup.python.path, setup.python.binds, argv.check,
             lambda job, grouped: limits.table(job, grouped=grouped), argv.INSIDE_UID,

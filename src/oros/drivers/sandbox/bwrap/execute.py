@@ -14,6 +14,7 @@ from typing import Literal
 
 from oros.abi.errors import Invalid, NotEnforced
 from oros.abi.jobs import Bind, Job, JobResult
+from oros.drivers import mounts
 from oros.drivers.descriptors import memory_file
 from oros.drivers.sandbox.bwrap import argv, limits
 from oros.drivers.sandbox.bwrap.cgroup import Cell, Groups
@@ -21,7 +22,7 @@ from oros.drivers.sandbox.bwrap.orphans import NAME
 from oros.drivers.sandbox.bwrap.output import Keeper, Meter, Spool, drain
 from oros.drivers.sandbox.bwrap.pythons import Interpreter
 from oros.drivers.sandbox.bwrap.tree import Tree, launch, open_gate, pipe
-from oros.drivers.sandbox.bwrap.upper import Channel, channel
+from oros.drivers.sandbox.bwrap.upper import Backend, Channel, channel
 
 STAGE = Path(__file__).with_name("stage.py")
 SIGNAL_BASE = 128
@@ -29,7 +30,11 @@ SIGNAL_BASE = 128
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What works on this machine. `uid`: a root daemon drops to it. `stage`: to mount at."""
+    """What works on this machine.
+
+    `uid`: a root daemon drops to it. `stage`: to mount at. `layers`: what makes a folder
+    copy-on-write; `server`: the filter of its server, where it has one.
+    """
 
     bwrap: str
     filter: bytes
@@ -37,6 +42,8 @@ class Setup:
     groups: Groups | None = None
     uid: int | None = None
     stage: str = ""
+    layers: Backend = "overlayfs"
+    server: bytes = b""
 
 
 class Watch:
@@ -56,6 +63,7 @@ class Watch:
 async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResult:
     """Run a job to its end. Raises: Invalid, NotEnforced, DeviceFailed."""
     argv.check(job)
+    job = replace(job, binds=(*job.binds, *_mounted(setup, job)))
     with contextlib.ExitStack() as stack:
         cell = None
         if setup.groups is not None:
@@ -70,7 +78,10 @@ async def execute(setup: Setup, job: Job, spool: Spool | None = None) -> JobResu
             way = contextlib.nullcontext() if job.egress is None else job.egress.serving(tree.init)
             async with way:
                 result = await _follow(tree, job, spool)
-        return result if upper is None else replace(result, upper=upper.take())
+        if upper is None or job.overlay is None:
+            return result
+        taken = await upper.take(setup.layers, argv.layers(job.overlay))
+        return replace(result, upper=taken)
 
 
 @contextlib.asynccontextmanager
@@ -103,9 +114,11 @@ async def _started(
         fds = [numbers.status, numbers.block, numbers.filter, *files.values(), args]
         overlay = ""
         if job.overlay is not None and upper is not None:
-            fds.append(upper.number)
-            sizes = job.overlay.size, job.overlay.inodes
-            overlay = ",".join(map(str, (upper.number, len(layers), *sizes)))
+            code = file("server", setup.server)
+            fds += [upper.number, code]
+            sizes = len(layers), job.overlay.size, job.overlay.inodes
+            parts = setup.layers, upper.number, code, *sizes
+            overlay = ",".join(map(str, parts))
         if setup.uid is not None or overlay:
             hosts = [*layers, *(b.host for b in folders)]
             command = _staged(setup, hosts, bounds, overlay, command)
@@ -127,6 +140,24 @@ def _staged(
     uid = "" if setup.uid is None else str(setup.uid)
     words = [uid, setup.stage, held, overlay, setup.bwrap, str(len(folders))]
     return [sys.executable, "-ISB", str(STAGE), *words, *folders, *command]
+
+
+def _mounted(setup: Setup, job: Job) -> list[Bind]:
+    """Mounts below the job's folders, which the stage's copies do not show: to be read.
+
+    An ordinary user can't have a folder laid that has any: the kernel shows them no part of what
+    root has mounted. Raises: Invalid.
+    """
+    folders = [] if job.overlay is None else [Bind(job.overlay.base, job.overlay.path, "r")]
+    found = []
+    for folder in (*folders, *(job.binds if setup.uid is not None else ())):
+        top = os.path.realpath(folder.host).rstrip("/")
+        for place in filter(os.path.lexists, mounts.below(top)):
+            if setup.uid is None or not Path(place).is_dir():
+                why = f"{place} is mounted below {folder.host}, which so can't be copied on write"
+                raise Invalid(why, f"unmount it, or work in a folder that is not above {place}")
+            found.append(Bind(place, folder.path + place.removeprefix(top), "r"))
+    return found
 
 
 def _attached(folders: list[Bind], stage: str, first: int) -> list[Bind]:

