@@ -96,12 +96,17 @@ class Zygote:
             "filter": self._walls.filter.hex(),
             "parent": os.getpid(),
         }
-        here.send(json.dumps(settings).encode())
         try:
+            here.send(json.dumps(settings).encode())
             async with asyncio.timeout(START_SECONDS):
                 told, _ = await message(here)
         except TimeoutError as e:
             raise await self._failed("it did not start in time") from e
+        except OSError as e:  # it fell before it had listened
+            raise await self._failed(e.strerror or str(e)) from e
+        except BaseException:
+            await self.close()
+            raise
         if told.get("threads") != 1:
             why = told.get("error", f"it started, but with {told.get('threads', 'no')} threads")
             raise await self._failed(why)
