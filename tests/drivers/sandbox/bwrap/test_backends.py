@@ -19,7 +19,7 @@ import oros
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced
 from oros.abi.jobs import Bind, Job, JobResult, Overlay
 from oros.drivers import mounts
-from oros.drivers.sandbox.bwrap import BwrapSandbox, marks, survey
+from oros.drivers.sandbox.bwrap import BwrapSandbox, copied, marks, survey
 from oros.drivers.sandbox.bwrap.execute import execute
 from oros.drivers.sandbox.bwrap.stage import SERVER, swap
 from oros.services.files.resolve import Root
@@ -375,6 +375,35 @@ def test_what_a_program_says_that_a_folder_hides_is_not_believed(copying, work) 
     assert os.listxattr(folder) == []
     os.close(folder)
     os.close(result.upper)
+
+
+def test_what_became_a_link_is_not_copied(tmp_path, monkeypatch) -> None:
+    """While a folder is copied, another process's changes may come into it."""
+    work = tmp_path / "0"
+    (work / "d").mkdir(parents=True)
+    (work / "d" / "f").write_text("own")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "f").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    for path, target in {"d": "../secret", "d/f": "../../secret/f"}.items():
+        (work / path).rename(work / "was")
+        (work / path).symlink_to(target)
+        with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
+            _copied_from(path)
+        (work / path).unlink()
+        (work / "was").rename(work / path)
+
+
+def _copied_from(path: str) -> None:
+    """Copy as if a path had been seen to be what it was."""
+    above, _, name = f"0/{path}".rpartition("/")
+    folder = copied._enter(above.encode())
+    try:
+        if path == "d":
+            copied._enter(b"0/d/")
+        copied._copy(folder, name.encode(), b"target")
+    finally:
+        os.close(folder)
 
 
 # ---- which one

@@ -21,6 +21,7 @@ BYTES, INODES = 256 << 20, 20_000  # of a copy: it is made anew for each job, in
 NO_COPY = "without overlayfs a folder is copied for each run, and this one can't be"
 TOO_LARGE = f"it has over {BYTES >> 20} MiB or {INODES:,} files"
 PIECE = 1 << 20
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 Stamp = tuple[int, int, int, bytes]
 """Mode, size, time in nanoseconds; where a link leads, or a digest of what is in a file."""
@@ -50,10 +51,14 @@ def _copied(layers: int, uid: int) -> Was:
     for at in reversed(range(layers)):
         todo = [b""]
         for inner in todo:  # grows while it is gone through
-            for entry in list(os.scandir(b"%d/%s" % (at, inner))):
-                path = inner + entry.name
-                if _take(entry, path, was, uid):
-                    todo.append(path + b"/")
+            folder = _enter(b"%d/%s" % (at, inner))
+            try:
+                for name in os.listdir(folder):  # noqa: PTH208 - an open folder has no path
+                    path = inner + os.fsencode(name)
+                    if _take(folder, os.fsencode(name), path, was, uid):
+                        todo.append(path + b"/")
+            finally:
+                os.close(folder)
     for path, (mode, _, time, _) in reversed(was.items()):
         target = _join(SEEN, path)
         if uid != os.getuid():
@@ -64,11 +69,23 @@ def _copied(layers: int, uid: int) -> Was:
     return was
 
 
-def _take(entry: "os.DirEntry[bytes]", path: bytes, was: Was, uid: int) -> bool:
+def _enter(path: bytes) -> int:
+    """Open a folder; what became a link while it was gone through is not followed, at no step."""
+    number = os.open(b".", FOLDER)
+    for part in filter(None, path.split(b"/")):
+        above, number = number, -1
+        try:
+            number = os.open(part, FOLDER, dir_fd=above)
+        finally:
+            os.close(above)
+    return number
+
+
+def _take(above: int, name: bytes, path: bytes, was: Was, uid: int) -> bool:
     """Copy one entry of a layer over what is there; whether it is a folder, to be gone into."""
-    about, target = entry.stat(follow_symlinks=False), _join(SEEN, path)
+    about, target = os.stat(name, dir_fd=above, follow_symlinks=False), _join(SEEN, path)
     folder = stat.S_ISDIR(about.st_mode)
-    merges = folder and path in was and stat.S_ISDIR(was[path][0]) and not _opaque(entry.path)
+    merges = folder and path in was and stat.S_ISDIR(was[path][0]) and not _opaque(above, name)
     if path in was and not merges:
         _clear(path, was)
     if uid != os.getuid():
@@ -78,9 +95,9 @@ def _take(entry: "os.DirEntry[bytes]", path: bytes, was: Was, uid: int) -> bool:
         if not merges:
             os.mkdir(target, 0o700)  # noqa: PTH102 - as above
     elif stat.S_ISREG(about.st_mode):
-        what = _copy(entry.path, target)
+        what = _copy(above, name, target)
     elif stat.S_ISLNK(about.st_mode):
-        what = os.readlink(entry.path)  # noqa: PTH115 - as above
+        what = os.readlink(name, dir_fd=above)
         os.symlink(what, target)  # noqa: PTH211 - as above
     else:
         return False
@@ -96,11 +113,15 @@ def _demand(about: os.stat_result, path: bytes, uid: int) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
-def _opaque(path: bytes) -> bool:
+def _opaque(above: int, name: bytes) -> bool:
     """Whether a folder of a layer hides what is below it."""
-    with suppress(OSError):
-        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
-    return False
+    number = os.open(name, FOLDER, dir_fd=above)
+    try:
+        return os.getxattr(number, OPAQUE) == b"y"
+    except OSError:
+        return False
+    finally:
+        os.close(number)
 
 
 def _clear(path: bytes, was: Was) -> None:
@@ -114,9 +135,10 @@ def _clear(path: bytes, was: Was) -> None:
         remove(_join(SEEN, one))
 
 
-def _copy(source: bytes, target: bytes) -> bytes:
+def _copy(above: int, name: bytes, target: bytes) -> bytes:
     """Copy a file and its user's attributes; a digest of both."""
     digest = _digest()
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=above)
     with open(source, "rb", 0) as old, open(target, "xb", 0) as new:  # noqa: PTH123 - as above
         while data := old.read(PIECE):
             digest.update(data)
