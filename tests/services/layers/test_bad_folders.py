@@ -386,16 +386,15 @@ def test_things_that_are_no_files_stay(bench, kind) -> None:
     bench.open()
     bench.program(lambda top: (top / "thing").write_text("new"))
     place.unlink()
-    server = socket.socket(socket.AF_UNIX)
     if kind == "fifo":
         os.mkfifo(place)
     elif kind == "socket":
-        server.bind(str(place))
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(place))
     else:
         if os.geteuid() != 0:
             pytest.skip("only root makes devices")
         os.mknod(place, stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    server.close()
     about = place.lstat()
     assert bench.stack.commit(FOR_EVER, FREE, force=True) == {
         "thing": f"it is no ordinary file but a {kind}"

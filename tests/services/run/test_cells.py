@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.open_files import descriptors
 from tests.services.run.conftest import Shelf
 
 from oros.abi.errors import NotEnforced
@@ -311,11 +311,6 @@ def test_the_keeper_closes_all_at_the_end(bench) -> None:
         return kept.interpreter.alive
 
     assert bench(act) is False
-
-
-def descriptors() -> int:
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_nothing_is_left_open(bench) -> None:

@@ -22,6 +22,12 @@ def test_a_public_address_of_this_machine_is_not_dialled(monkeypatch) -> None:
     assert not way.elsewhere(ip_address("93.184.216.34"))
 
 
+def test_what_leads_to_an_address_of_this_machine_is_not_dialled(monkeypatch) -> None:
+    monkeypatch.setattr(way, "own", lambda a: a == ip_address("93.184.216.34"))
+    assert not way.elsewhere(ip_address("64:ff9b::5db8:d822"))
+    assert way.elsewhere(ip_address("64:ff9b::808:808"))
+
+
 def test_what_is_no_host_makes_no_way() -> None:
     with pytest.raises(Invalid):
         way.Way(["*.com"], lambda _: None)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.open_files import descriptors
 
 import oros
 from oros.abi.jobs import Bind, Job
@@ -75,10 +76,6 @@ def alive(marker: str) -> list[str]:
             if marker.encode() in entry.read_bytes():
                 found.append(entry.parent.name)
     return found
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_cancel_at_any_moment_leaves_nothing(sandbox: BwrapSandbox, work: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.open_files import descriptors
 from tests.services.layers.trees import photo
 
 from oros.abi.errors import Invalid
@@ -36,10 +37,6 @@ def shell(sandbox, work):
         return result, {p: e.what + ("!" if e.opaque else "") for p, e in entries.items()}
 
     return run
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_the_folder_is_as_it_was_and_the_changes_come_out(sandbox, shell, work) -> None:

@@ -2,17 +2,12 @@
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
+from tests.open_files import descriptors
 
 from oros.abi.errors import Busy, DeviceFailed
 from oros.drivers.sandbox.zygote import interpreter
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
 
 LEAK = "import os; len(os.listdir('/proc/self/fd'))"
 RSS = "int(open('/proc/self/statm').read().split()[1]) * 4096"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.drivers.sandbox.zygote.forked import forked, job, walls, zygote
+from tests.open_files import descriptors
 
 import oros
 from oros.abi.errors import DeviceFailed, Invalid, NotEnforced, OrosError
@@ -38,10 +39,6 @@ def inside(mother, work):
 def names(folder: int) -> list[str]:
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries)
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def state_of(pid: int) -> str:

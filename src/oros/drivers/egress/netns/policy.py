@@ -44,7 +44,9 @@ CLOSED_4 = tuple(
     )
 )
 OPEN_6 = ip_network("2000::/3")
-"""Global unicast. Outside lie loopback, v4-mapped, NAT64, unique local, link-local, multicast."""
+"""Global unicast. Outside lie loopback, v4-mapped, unique local, link-local, multicast."""
+NAT64 = ip_network("64:ff9b::/96")
+"""Holds v4 addresses, which a network that has v6 alone translates to (RFC 6052)."""
 CLOSED_6 = tuple(
     ip_network(net)
     for net in (
@@ -57,8 +59,14 @@ CLOSED_6 = tuple(
 )
 
 
+def dialled(address: Address) -> Address:
+    """The address that is reached by one in the end."""
+    return IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address
+
+
 def public(address: Address) -> bool:
     """Tell whether an address is somebody's on the open internet, and nothing nearer."""
+    address = dialled(address)
     if isinstance(address, IPv4Address):
         return not any(address in net for net in CLOSED_4)
     return address in OPEN_6 and not any(address in net for net in CLOSED_6)

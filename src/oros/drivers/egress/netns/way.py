@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from oros.abi.jobs import Flow
 from oros.drivers.egress.netns.listeners import ENVIRONMENT, FILES, listen
-from oros.drivers.egress.netns.policy import Address, Policy, public
+from oros.drivers.egress.netns.policy import Address, Policy, dialled, public
 from oros.drivers.egress.netns.server import BOUNDS, Egress, Outside
 
 
@@ -24,7 +24,7 @@ def own(address: Address) -> bool:
 
 def elsewhere(address: Address) -> bool:
     """Whether an address is somebody else's on the open internet."""
-    return public(address) and not own(address)
+    return public(address) and not own(dialled(address))
 
 
 OUTSIDE = Outside(accept=elsewhere)

@@ -145,9 +145,9 @@ def _copy(above: int, name: bytes, target: bytes) -> bytes:
             at = 0
             while at < len(data):
                 at += os.write(new.fileno(), data[at:])
-        for name in _names(old.fileno()):
+        for own in _names(old.fileno()):
             with suppress(OSError):  # before Linux 6.6 none can be kept in memory
-                os.setxattr(new.fileno(), name, os.getxattr(old.fileno(), name))
+                os.setxattr(new.fileno(), own, os.getxattr(old.fileno(), own))
         digest.update(_attributes(new.fileno()))
     return digest.digest()
 
