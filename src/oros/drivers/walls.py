@@ -42,7 +42,7 @@ class Walls:
         system, roots, settings: paths of the host that are shown where they are.
         masked: files of /proc that are shown empty.
         files: path inside -> text.
-        environment: of the interpreter.
+        environment: the variables of a job.
         home, shm: sizes are those of the job, and bytes.
     """
 
@@ -59,7 +59,7 @@ class Walls:
     settings: Sequence[str]
     masked: Sequence[str]
     files: Mapping[str, str]
-    environment: Mapping[str, str]
+    environment: Callable[[Job], Mapping[str, str]]
     home: str
     shm: int
     groups: Groups | None = None
@@ -87,7 +87,7 @@ class Walls:
             "places": [] if job.overlay is None else [job.overlay.path],
             "cwd": job.cwd,
             "limits": [[kind, value] for kind, value in bounds.items()],
-            "environment": {**self.environment, **(way.env if way is not None else {}), **job.env},
+            "environment": dict(self.environment(job)),
         }
 
     def laying(self, over: Overlay) -> dict[str, Any]:

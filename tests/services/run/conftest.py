@@ -8,6 +8,8 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,13 @@ from tests.services.layers.trees import copied, layered
 from oros.abi.jobs import Job, JobResult, Report
 from oros.abi.labels import USER
 from oros.abi.ports import Caller
+from oros.drivers.egress.netns.server import Outside
+from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
+from oros.drivers.sandbox.zygote.warm import Zygote
 from oros.services.files.resolve import Root
 from oros.services.layers.workspaces import Workspaces
+from oros.services.run.cells import Cells
 from oros.services.run.device import Means, RunDevice
 
 
@@ -116,3 +122,62 @@ def device(request, space, shelf, tmp_path) -> RunDevice:
 @pytest.fixture
 def user() -> Caller:
     return Caller(7, "k1", USER, since=4e9)
+
+
+@pytest.fixture(params=["cold", "warm"])
+def perform(request, bwrap, space, shelf):
+    """Runs of one process, one after another; their outcomes. "warm": in its own interpreter.
+
+    The web is `perform.pages`: by path, for all that is granted.
+    """
+    pages = {"/": b"hello", "/a": b"hello"}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        page = pages[(await reader.readuntil(b"\r\n\r\n")).split()[1].decode()]
+        head = f"Content-Length: {len(page)}\r\nContent-Type: text/html\r\nConnection: close"
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + page)
+        await writer.drain()
+        writer.close()
+
+    async def make() -> Zygote:
+        return Zygote(await bwrap.walls(), modules=())
+
+    async def main(who, hosts, sources):
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        async def resolve(name, _):
+            return [ip_address("93.184.216.34")] if name.endswith("example.com") else []
+
+        async def connect(_, __):
+            return await asyncio.open_connection("127.0.0.1", port)
+
+        outside = Outside(resolve=resolve, connect=connect)
+        way = (lambda record: Way(hosts, record, outside)) if hosts else None
+        cells = Cells(make, lambda _: [], lambda _: True) if request.param == "warm" else None
+        device = RunDevice(Means(bwrap, bwrap.python, cells), space, shelf, way=way)
+        async with server:
+            try:
+                return [
+                    await device.perform(replace(who, key=f"k{n}"), {"python": source})
+                    for n, source in enumerate(sources)
+                ]
+            finally:
+                if cells is not None:
+                    await cells.close()
+
+    def perform(who, hosts, *sources):
+        found = asyncio.run(main(who, hosts, sources))
+        warm = request.param == "warm"
+        assert all(("cell" in o.value) is warm for o in found), found
+        assert not any("program of its own" in o.value.get("note", "") for o in found), found
+        return found
+
+    perform.warm, perform.pages = request.param == "warm", pages
+    return perform
+
+
+@pytest.fixture(autouse=True)
+def reachable(tmp_path):
+    for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        place.chmod(0o755)

@@ -1,18 +1,9 @@
 """A program with a way out: to what was granted, told flow by flow, its words labelled by it."""
 
-import asyncio
-from dataclasses import replace
-from ipaddress import ip_address
-
 import pytest
 
 from oros.abi.errors import Invalid
 from oros.abi.labels import Integrity
-from oros.drivers.egress.netns.server import Outside
-from oros.drivers.egress.netns.way import Way
-from oros.drivers.sandbox.zygote.warm import Zygote
-from oros.services.run.cells import Cells
-from oros.services.run.device import Means, RunDevice
 
 SOURCE = """
 import urllib.request
@@ -23,60 +14,6 @@ for url in ("http://example.com/a", "http://other.net/"):
         print("refused:", url)
 open("got.txt", "w").write("from the web")
 """
-
-
-async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-    await writer.drain()
-    writer.close()
-
-
-@pytest.fixture(params=["cold", "warm"])
-def perform(request, bwrap, space, shelf):
-    """Runs of one process, one after another; their outcomes. "warm": in its own interpreter."""
-
-    async def make() -> Zygote:
-        return Zygote(await bwrap.walls(), modules=())
-
-    async def main(who, hosts, sources):
-        server = await asyncio.start_server(hello, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-
-        async def resolve(name, _):
-            return [ip_address("93.184.216.34")] if name == "example.com" else []
-
-        async def connect(_, __):
-            return await asyncio.open_connection("127.0.0.1", port)
-
-        outside = Outside(resolve=resolve, connect=connect)
-        way = (lambda record: Way(hosts, record, outside)) if hosts else None
-        cells = Cells(make, lambda _: [], lambda _: True) if request.param == "warm" else None
-        device = RunDevice(Means(bwrap, bwrap.python, cells), space, shelf, way=way)
-        async with server:
-            try:
-                return [
-                    await device.perform(replace(who, key=f"k{n}"), {"python": source})
-                    for n, source in enumerate(sources)
-                ]
-            finally:
-                if cells is not None:
-                    await cells.close()
-
-    def perform(who, hosts, *sources):
-        found = asyncio.run(main(who, hosts, sources))
-        warm = request.param == "warm"
-        assert all(("cell" in o.value) is warm and "note" not in o.value for o in found), found
-        return found
-
-    perform.warm = request.param == "warm"
-    return perform
-
-
-@pytest.fixture(autouse=True)
-def reachable(tmp_path):
-    for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        place.chmod(0o755)
 
 
 def test_only_what_was_granted_is_reached_and_all_is_told(perform, user, work) -> None:
@@ -113,6 +50,11 @@ def test_without_a_grant_there_is_no_network(perform, user, work) -> None:
     assert found.value["out"].count("refused") == 2
     assert "flows" not in found.value
     assert (work / "got.txt").exists()
+
+
+def test_one_that_wanted_it_is_told_why_not(perform, user) -> None:
+    (found,) = perform(user, [], "import socket\nsocket.create_connection(('example.com', 80))")
+    assert "--net HOST" in found.value["note"]
 
 
 def test_what_is_no_host_is_refused_before_anything_runs(perform, user) -> None:

@@ -40,7 +40,7 @@ from oros.services.run.cells import CPU_SECONDS as CELL_CPU_SECONDS
 from oros.services.run.cells import Cells
 from oros.services.run.changes import Changed, changes_of
 from oros.services.run.earlier import celled, parts_of
-from oros.services.run.output import SHOWN, cut, last_words, python_error, readable
+from oros.services.run.output import SHOWN, cut, last_words, python_error, readable, wants_network
 from oros.services.run.starter import CODE
 
 HOME = "/work"
@@ -50,8 +50,21 @@ MAX_CHANGES = 100
 MAX_FLOWS = 50
 CPU_SECONDS = 60.0
 """Of one process; more when more time was asked for: it may use some cores."""
-ENV = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-"""No `__pycache__` in the user's folder; what was printed before a kill is not lost."""
+ENV = {
+    "PYTHONDONTWRITEBYTECODE": "1",  # no `__pycache__` in the user's folder
+    "PYTHONUNBUFFERED": "1",  # what was printed before a kill is not lost
+    "PYTHONUSERBASE": f"{HOME}/.python",  # where pip installs to; a change of the folder
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",  # those can't be written to
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_NO_WARN_SCRIPT_LOCATION": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
+CLOSED = {"PIP_RETRIES": "0"}
+"""Without a way out: no second try."""
+NO_WAY = "this process has no way out to the network: its user can start one with --net HOST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +192,7 @@ class RunDevice:
             job = replace(job, egress=self._way(flows.append))
         if self._means.cells is not None and request.cell:
             key = who.pid, str(self._space.base.path)
-            own = replace(job, cpu=CELL_CPU_SECONDS, overlay=overlay, binds=(), env=ENV)
+            own = replace(job, cpu=CELL_CPU_SECONDS, overlay=overlay, binds=(), env=self._env())
             try:
                 done = await self._means.cells.run(key, own, request.python, overlay)
             except (NotEnforced, DeviceFailed) as e:
@@ -194,6 +207,9 @@ class RunDevice:
             return None
         return Outcome(error=Failure.of(Busy("the run left no trace", "it can be done again")))
 
+    def _env(self) -> dict[str, str]:
+        return ENV if self._way is not None else ENV | CLOSED
+
     def _job(self, who: Caller, request: Request, overlay: Overlay) -> Job:
         argv, stdin = request.argv, request.stdin
         if request.python:
@@ -205,7 +221,7 @@ class RunDevice:
         bare = self._right == "r" and not overlay.lowers
         own = {f"{PACKAGES}/{n}": path for n, path in enumerate(self._means.packages)}
         binds = [Bind(host, path, "r") for path, host in own.items()]
-        env = ENV | ({"PYTHONPATH": ":".join(own)} if own else {})
+        env = self._env() | ({"PYTHONPATH": ":".join(own)} if own else {})
         if bare:
             binds.append(Bind(overlay.base, HOME, "r"))
         over = None if bare else overlay
@@ -275,7 +291,10 @@ class RunDevice:
         if ran.flows:
             value["flows"] = [told_flow(f) for f in ran.flows[:MAX_FLOWS]]
         lost = f"not kept, as they are no files: {spelled([*left])}" if left else ""
-        if notes := [note for note in (ran.note, lost) if note]:
+        shut = (
+            NO_WAY if self._way is None and wants_network(f"{out[-SHOWN:]}{err[-SHOWN:]}") else ""
+        )
+        if notes := [note for note in (ran.note, lost, shut) if note]:
             value["note"] = "; ".join(notes)
         if ran.cell is not None:
             value |= celled(ran.cell, ran.number)

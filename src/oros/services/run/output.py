@@ -18,6 +18,10 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\U000e0000-\U000e007f]"
 )
+_NETWORK = re.compile(
+    "Temporary failure in name resolution|Name or service not known|Could not resolve host"
+    "|Network is unreachable|No matching distribution found for|getaddrinfo (?:ENOTFOUND|EAI_AGAIN)"
+)
 _OWN = re.compile(r'File "(job|cell\d+)\.py"')
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
@@ -61,6 +65,11 @@ def python_error(err: str) -> str:
         source = lines[own[-1] + 1].strip() if own[-1] + 1 < said else ""
         where = [f"{frame['file']} line {frame['line']}: {source[:200]}".rstrip(": ")]
     return "\n".join([*where, *lines[said:]])[:MAX_ERROR]
+
+
+def wants_network(text: str) -> bool:
+    """Whether a program says, in the words of usual libraries, that it did not reach a host."""
+    return _NETWORK.search(text) is not None
 
 
 def last_words(text: str) -> str:

@@ -21,8 +21,11 @@ def start(kit: str) -> None:
     import traceback
     from types import TracebackType
 
-    # Modules of the folder can be imported, but don't stand in for the library's own.
-    sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - pathlib is slow here
+    # Modules of the folder can be imported, but don't stand in for the library's own; nor do
+    # packages that pip put there.
+    version = "python{}.{}".format(*sys.version_info)
+    brought = f"{os.environ.get('PYTHONUSERBASE')}/lib/{version}/site-packages"
+    sys.path[:] = [*(p for p in sys.path if p), os.getcwd(), brought]  # noqa: PTH109 - pathlib is slow here
     sys.modules["kit"] = ready = type(sys)("kit")
     exec(compile(kit, "kit.py", "exec", dont_inherit=True), ready.__dict__)  # noqa: S102 - ours
     name, size, pieces = "job.py", int(sys.argv[1]), []

@@ -17,13 +17,12 @@ INSIDE_UID = 1000
 HOME = "/tmp"  # noqa: S108 - the sandbox's own tmpfs, gone with it
 SHM_SIZE = 64 << 20
 MOST_LAYERS = 500  # of the kernel (OVL_MAX_STACK), the base among them
+PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
 ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": HOME,
     "TMPDIR": HOME,
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONNOUSERSITE": "1",
     "OPENBLAS_NUM_THREADS": "2",
 }
 SYSTEM = ("/usr", "/nix/store")
@@ -102,13 +101,27 @@ def _check_overlay(overlay: Overlay, binds: Sequence[Bind]) -> None:
             raise Invalid(f"{bind.path} and the overlay at {overlay.path} are in each other's way")
 
 
-def options(job: Job, binds: Sequence[Bind], numbers: Numbers) -> list[str]:
+def environment(job: Job, python: str) -> dict[str, str]:
+    """The variables of a job.
+
+    `python` and `pip` are those of its interpreter, in whatever folder that is; the programs that
+    packages bring (site.USER_BASE of Python's documentation) are found last.
+    """
+    way = job.egress.env if job.egress is not None else {}
+    found = {**ENVIRONMENT, **way, **job.env}
+    own, base = posixpath.dirname(python), found.get("PYTHONUSERBASE")
+    first = "" if own in PROGRAMS.split(":") else f"{own}:"
+    return {"PATH": first + PROGRAMS + (f":{base}/bin" if base else ""), **found}
+
+
+def options(job: Job, binds: Sequence[Bind], numbers: Numbers, python: str) -> list[str]:
     """What bubblewrap is to do before it runs the job's program.
 
     Args:
-        job: its `tmp_size`, `cwd` and `env` are used.
+        job: its `tmp_size`, `cwd`, `env` and `egress` are used.
         binds: its folders and the interpreter's, `host` as bubblewrap can reach them.
         numbers: open descriptors.
+        python: the interpreter's path.
     """
     made = [*_namespaces(numbers), *_system(), "--proc", "/proc", "--dev", "/dev"]
     for place, size in ((HOME, job.tmp_size), ("/dev/shm", SHM_SIZE)):  # noqa: S108 - inside
@@ -119,8 +132,7 @@ def options(job: Job, binds: Sequence[Bind], numbers: Numbers) -> list[str]:
     for bind in binds:
         made += ["--bind" if bind.right == "rw" else "--ro-bind", bind.host, bind.path]
     made += ["--chdir", job.cwd, "--remount-ro", "/dev", "--remount-ro", "/"]
-    way = job.egress.env if job.egress is not None else {}
-    for name, value in {**ENVIRONMENT, **way, **job.env}.items():
+    for name, value in environment(job, python).items():
         made += ["--setenv", name, value]
     return made
 

@@ -54,7 +54,8 @@ class BwrapSandbox:
             setup.filter, setup.python.path, setup.python.binds, argv.check,
             lambda job, grouped: limits.table(job, grouped=grouped), argv.INSIDE_UID,
             setup.uid, setup.stage, argv.SYSTEM, argv.ROOTS, argv.SETTINGS, argv.MASKED,
-            argv.FILES, argv.ENVIRONMENT, argv.HOME, argv.SHM_SIZE, setup.groups, limits.OWN,
+            argv.FILES, lambda job: argv.environment(job, setup.python.path), argv.HOME,
+            argv.SHM_SIZE, setup.groups, limits.OWN,
         )  # fmt: skip
 
     async def run(self, job: Job, spool: Spool | None = None) -> JobResult:

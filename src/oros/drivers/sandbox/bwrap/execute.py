@@ -107,7 +107,7 @@ async def _started(
         if job.overlay is not None:  # before the job's folders, which may lie below it
             over = Bind(f"{setup.stage}/over/seen", job.overlay.path, "rw")
             seen.insert(len(setup.python.binds), over)
-        words = argv.options(job, seen, numbers)
+        words = argv.options(job, seen, numbers, setup.python.path)
         args = file("args", "\0".join(words).encode(errors="surrogateescape"))
         command = [NAME, "--args", str(args), "--", *job.argv]
         program = setup.bwrap

@@ -40,6 +40,8 @@ SOURCES = 2 << 20  # characters of old cells that tracebacks can still quote
 FIGURES, FIGURE_BYTES = 16, 8 << 20
 HIGH = 512  # descriptors of ours lie where nobody closes a range for tidiness
 
+VERSION = "python{}.{}".format(*sys.version_info)
+
 Header = dict[str, Any]
 
 
@@ -129,8 +131,9 @@ class Loop:
             self.parts.clear()
 
     def prepare(self, kit: str) -> None:
-        """What a cell finds: the kit, the folder's modules after the library's own, no input."""
-        sys.path[:] = [*(p for p in sys.path if p), os.getcwd()]  # noqa: PTH109 - as the starter
+        """What a cell finds: the kit; the folder's modules, then what pip brought; no input."""
+        brought = f"{os.environ.get('PYTHONUSERBASE')}/lib/{VERSION}/site-packages"
+        sys.path[:] = [*(p for p in sys.path if p), os.getcwd(), brought]  # noqa: PTH109 - as the starter
         sys.modules["kit"] = ready = ModuleType("kit")
         ready.__dict__["__builtins__"] = builtins
         exec(compile(kit, "kit.py", "exec", dont_inherit=True), ready.__dict__)  # noqa: S102 - ours
@@ -158,6 +161,7 @@ class Loop:
             if name not in sys.modules or stamp is None or stamp != _stamp(path):
                 sys.modules.pop(name, None)
                 del self.own[name]
+        self.last = next(reversed(sys.modules), "")  # it may have gone, and may come again
         importlib.invalidate_caches()
         self.began = time.time() - 0.02  # noqa: TID251 - as files' own clock, which is coarse
 
