@@ -48,7 +48,7 @@ def test_one_is_kept_and_the_others_end(machine) -> None:
 
     late = machine.oros("commit", str(copies[0]))
     assert late.returncode == Exists.exit_code
-    assert f"oros undo {copies[1]} first" in late.stderr
+    assert f"oros undo {copies[1]} --to 0 first" in late.stderr
     assert machine.oros("undo", str(copies[1])).returncode == 0
     assert machine.oros("commit", str(copies[0])).returncode == 0
     assert (machine.work / "found").read_text().strip() in diffs[0]

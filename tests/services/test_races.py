@@ -142,6 +142,24 @@ def test_what_was_undone_is_not_done_again_over_another_choice(tmp_path) -> None
     play(tmp_path, story)
 
 
+def test_what_is_made_for_a_copy_is_that_copys(tmp_path) -> None:
+    async def story(course: Course) -> None:
+        child = Process(Pid(8), ppid=Pid(4), state=State.ZOMBIE)
+        course.races._m.table.add(child)
+        await course.write(8, "of8")
+        assert (await course.act(8, do="commit"))["lost"] == [3, 5]
+        with pytest.raises(Exists, match="process 5 lost its race: process 8 was committed") as e:
+            await course.act(5, do="commit")
+        assert "oros undo 8 --to 0 first" in e.value.hint
+        assert (await course.act(4, do="commit"))["done"] == ["of4"]
+        course.races._m.table.add(Process(Pid(9), ppid=Pid(5), state=State.ZOMBIE))
+        await course.write(9, "of9")
+        with pytest.raises(Exists):
+            await course.act(9, do="commit")
+
+    assert [pid for pid, _ in play(tmp_path, story).ended] == [3, 5]
+
+
 def test_a_commit_that_brings_nothing_decides_nothing(tmp_path) -> None:
     async def story(course: Course) -> None:
         (course.work / "of4").write_text("mine")
