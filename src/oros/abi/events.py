@@ -200,6 +200,21 @@ class Reaped:
     kind: Literal["reaped"] = "reaped"
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What all journals that grew had come to, signed with the machine's key.
+
+    `heads`: process, its last event and that one's hash; `after`: the hash of the event before this
+    one; hashes, `key` and `signature` in hexadecimal digits.
+    """
+
+    heads: tuple[tuple[Pid, Seq, str], ...]
+    after: str
+    key: str
+    signature: str
+    kind: Literal["sealed"] = "sealed"
+
+
 Event = (
     Spawned
     | Forked
@@ -216,4 +231,5 @@ Event = (
     | Evicted
     | Exited
     | Reaped
+    | Sealed
 )

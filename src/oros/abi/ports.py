@@ -43,6 +43,20 @@ class Random(Protocol):
         """`size` random bytes, in hex."""
 
 
+class Signer(Protocol):
+    """The machine's own key."""
+
+    @property
+    def public(self) -> str:
+        """Its public half, in hexadecimal digits. Raises: Corrupt, DeviceFailed."""
+
+    def sign(self, data: bytes) -> bytes:
+        """A signature. Raises: Corrupt, DeviceFailed."""
+
+    def signed(self, data: bytes, signature: str) -> bool:
+        """Whether a signature, in hexadecimal digits, is this key's own of some data."""
+
+
 # ---- store -----------------------------------------------------------------------------------
 
 

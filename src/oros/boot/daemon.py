@@ -18,16 +18,18 @@ from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.models import Models
 from oros.drivers.clock.wall import SystemRandom, WallClock
+from oros.drivers.keys.ed25519 import FileKey
 from oros.drivers.store.sqlite import SqliteStore
 from oros.gate.http import Gate
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.address import fault
 from oros.services.apps.programs import builtin, program
+from oros.services.audit import Audit
 from oros.services.console import Console
 from oros.services.shapes import SHAPES
 
-JOURNAL = "journal.db"
+JOURNAL, KEY = "journal.db", "seal.key"
 MOST_FILES = 1 << 16
 
 
@@ -81,8 +83,10 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         await devices.attach(kernel.m, kernel.request)
         console = Console(kernel, oros.__version__)
         console.queries |= models.queries() | devices.queries()
-        console.longs |= models.longs()
-        await run(kernel, Gate(console, home), devices.cells.keep)
+        audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
+        console.queries["audit.head"] = audit.head
+        console.longs |= {**models.longs(), "audit.verify": audit.verify}
+        await run(kernel, Gate(console, home), devices.cells.keep, audit.keep)
     finally:
         await models.close()
         await store.close()
@@ -106,17 +110,18 @@ def node_of(store: Store) -> str:
     return found
 
 
-async def run(kernel: Kernel, gate: Gate, keep: Callable[[], Coroutine[None, None, None]]) -> None:
+async def run(kernel: Kernel, gate: Gate, *keep: Callable[[], Coroutine[None, None, None]]) -> None:
     """Serve the door while the kernel runs; SIGTERM and SIGINT halt in order.
 
-    `keep` looks after devices meanwhile.
+    `keep`: what else is looked after meanwhile.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, kernel.halt)
     async with gate.open(), asyncio.TaskGroup() as tasks:
-        keeper = tasks.create_task(keep())
-        tasks.create_task(watched(kernel, gate)).add_done_callback(lambda _: keeper.cancel())
+        keepers = [tasks.create_task(k()) for k in keep]
+        watch = tasks.create_task(watched(kernel, gate))
+        watch.add_done_callback(lambda _: [k.cancel() for k in keepers])
         await asyncio.sleep(0)
         tell("ready")
 

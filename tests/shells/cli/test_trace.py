@@ -16,6 +16,7 @@ from oros.abi.events import (
     Niced,
     Parked,
     Reaped,
+    Sealed,
     Signalled,
 )
 from oros.abi.grants import MountPoint
@@ -61,6 +62,7 @@ OTHERS = [
     Mounted(MountPoint("/work", "work:/x")),
     Evicted((1, 2)),
     Reaped(Pid(0)),
+    Sealed(((Pid(2), Seq(9), "ab" * 32),), "cd" * 32, "ef" * 32, "01" * 64),
 ]
 
 

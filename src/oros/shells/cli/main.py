@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "log": ("trace", "print the journal of a process"),
     "replay": ("trace", "decide a run anew from its journal, and compare"),
     "explain": ("trace", "tell why a call was allowed or refused"),
+    "audit": ("audit", "check that no journal was altered; print a seal to keep elsewhere"),
     "diff": ("layers", "show what a process changed and is not in your folder"),
     "commit": ("layers", "bring the changes of a process into your folder"),
     "discard": ("layers", "throw away what is not in your folder"),
@@ -49,7 +50,7 @@ VERBS: dict[str, tuple[str, str]] = {
 GROUPS = (
     ("work", ("run", "send", "wait")),
     ("processes", ("ps", "top", "kill", "nice", "fork")),
-    ("what happened", ("trace", "log", "replay", "explain")),
+    ("what happened", ("trace", "log", "replay", "explain", "audit")),
     ("its changes", ("diff", "commit", "discard", "undo", "redo")),
     ("files", ("ls", "cat", "write", "rm", "find", "grep")),
     ("machine", ("models", "slots", "doctor", "boot", "halt", "status", "version")),

@@ -127,6 +127,7 @@ SAYS: dict[str, Callable[[Event], str]] = {
     "evicted": lambda e: f"{len(e['pages'])} pages left the window",
     "exited": exited,
     "reaped": lambda e: f"by process {e['by']}",
+    "sealed": lambda e: f"the heads of {len(e['heads'])} journals, key {e['key'][:16]}",
 }
 
 

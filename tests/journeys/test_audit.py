@@ -1,0 +1,119 @@
+"""Somebody who may write to the store rewrites what happened; the seals tell."""
+
+import sqlite3
+
+import pytest
+from tests.journeys.test_changes import goal
+
+from oros.abi import chain
+from oros.abi.errors import Corrupt
+from oros.abi.ports import Row
+
+WROTE = ["write", {"path": "/work/a", "text": "one"}]
+
+
+@pytest.fixture
+def sealed(machine):
+    """A machine with some history that is sealed, halted; the seal."""
+    for _ in range(2):
+        pid = machine.start(goal(WROTE), "-p", "steps")
+        assert machine.oros("wait", str(pid)).returncode == 0
+    copy = machine.json("fork", str(machine.start(goal(WROTE), "-p", "steps")))["pids"][0]
+    machine.oros("wait", str(copy))
+    first = machine.json("audit", "head")
+    assert machine.json("audit", "head")["seal"] == first["seal"]  # nothing has happened since
+    found = machine.json("audit")
+    assert (found["ok"], found["faults"], found["unsealed"]) == (True, [], 0)
+    assert found["events"] > 20
+    assert (machine.home / "seal.key").stat().st_mode & 0o777 == 0o600
+    machine.oros("halt")
+    return machine, first["seal"]
+
+
+def store(machine) -> sqlite3.Connection:
+    return sqlite3.connect(machine.home / "journal.db", isolation_level=None)
+
+
+def rows(db: sqlite3.Connection, pid: int) -> list[Row]:
+    query = "SELECT pid,seq,time,kind,body,label,prev,hash FROM event WHERE pid=? ORDER BY seq"
+    return [Row(*r) for r in db.execute(query, (pid,))]
+
+
+def chained_anew(db: sqlite3.Connection, journal: list[Row]) -> None:
+    """Write a journal in the place of what was there, as a whole chain."""
+    db.execute("DELETE FROM event WHERE pid=?", (journal[0].pid,))
+    prev = b""
+    for seq, row in enumerate(journal, 1):
+        new = chain.seal(row.pid, seq, row.time, row.kind, row.body, row.label, prev)
+        prev = new.hash
+        values = (new.pid, new.seq, new.time, new.kind, new.body, new.label, new.prev, new.hash)
+        db.execute("INSERT INTO event VALUES(?,?,?,?,?,?,?,?)", values)
+
+
+def other(row: Row) -> Row:
+    return row._replace(body=row.body.replace(b'"one"', b'"two"'))
+
+
+def told(machine, *words: str) -> tuple[int, str]:
+    found = machine.oros("audit", "verify", *words)
+    return found.returncode, found.stdout + found.stderr
+
+
+def test_an_event_that_was_altered_is_named(sealed) -> None:
+    machine, _ = sealed
+    with store(machine) as db:
+        row = next(r for r in rows(db, 2) if b'"one"' in r.body)
+        where = (other(row).body, row.pid, row.seq)
+        db.execute("UPDATE event SET body=? WHERE pid=? AND seq=?", where)
+    assert told(machine)[0] == 1
+    assert f"the journal of process 2 was altered at event {row.seq}" in told(machine)[1]
+
+
+def test_a_journal_that_was_written_anew_is_not_the_one_that_was_sealed(sealed) -> None:
+    machine, _ = sealed
+    with store(machine) as db:
+        chained_anew(db, [other(r) for r in rows(db, 2)])
+    code, text = told(machine)
+    assert code == 1
+    assert "of process 2 is not the one that was sealed" in text
+
+
+def test_a_journal_that_was_cut_or_taken_away_is_missed(sealed) -> None:
+    machine, _ = sealed
+    with store(machine) as db:
+        db.execute("DELETE FROM event WHERE pid=3")
+        db.execute("DELETE FROM process WHERE pid=3")
+    code, text = told(machine)
+    assert code == 1
+    assert "the journal of process 3 is gone" in text
+
+
+def test_who_takes_the_seals_away_is_found_by_one_that_was_noted(sealed) -> None:
+    machine, seal = sealed
+    with store(machine) as db:
+        chained_anew(db, [other(r) for r in rows(db, 2)])
+        chained_anew(db, [r for r in rows(db, 0) if r.kind != "sealed"])
+    (machine.home / "seal.key").unlink()
+    assert told(machine)[0] == 0  # all of the machine is theirs: nothing on it can tell
+    code, text = told(machine, "--seal", seal)
+    assert code == 1
+    assert "which you noted, is not in the journal" in text
+
+
+def test_seals_of_another_key_are_told(sealed) -> None:
+    machine, seal = sealed
+    (machine.home / "seal.key").write_bytes(bytes(32))
+    code, text = told(machine, "--seal", seal)
+    assert code == 1
+    assert "is signed by another key" in text
+    assert machine.oros("audit", "verify", "--seal", "nonsense").returncode == 2
+
+
+def test_without_a_key_all_else_goes_on(sealed) -> None:
+    machine, _ = sealed
+    (machine.home / "seal.key").write_bytes(b"short")
+    code, text = told(machine)
+    assert code == 1
+    assert "no seal can be checked" in text
+    assert machine.oros("run", "-p", "steps", goal(WROTE)).returncode == 0
+    assert machine.oros("audit", "head").returncode == Corrupt.exit_code
