@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from oros.abi import hidden
 from oros.abi.labels import Label, join
 from oros.abi.message import Message, TextPart, say
 
@@ -61,6 +62,7 @@ class Context:
 
     def add(self, kind: PageKind, message: Message) -> Page:
         """Append a page; an answer joins the group of the call it answers."""
+        message = hidden.shown(message)
         group = len(self.pages)
         if message.role == "tool" and self.pages:
             group = self.pages[-1].group

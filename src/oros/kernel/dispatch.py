@@ -8,7 +8,7 @@ flight, by its effect.
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
-from oros.abi import intern, wire
+from oros.abi import hidden, intern, wire
 from oros.abi.errors import (
     DeviceFailed,
     Interrupted,
@@ -251,7 +251,10 @@ def absolute(point: MountPoint, value: Json) -> Json:
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     """One question to a model, outside the context."""
     request = ModelRequest(
-        (say("user", call.prompt, caller.label),), (), call.max_tokens, schema=call.schema
+        (hidden.shown(say("user", call.prompt, caller.label)),),
+        (),
+        call.max_tokens,
+        schema=call.schema,
     )
     need = Usage(len(call.prompt) // 3, call.max_tokens)
     m.accounts.hold(caller, need)

@@ -21,6 +21,8 @@ class Screen:
     """A program on a pseudo-terminal."""
 
     def __init__(self, *words: str, **env: str) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what is behind `&`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.main, side = pty.openpty()
         command = [sys.executable, "-m", "oros.shells.cli.main", *words]
         env = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"} | env
