@@ -37,7 +37,8 @@ def test_hidden_characters_go_and_are_counted(text, left, kind) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "plain", "caf\u00e9 na\u00efve", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
-     "\u0915\u094d\u200d\u0937", "\U0001f469\u200d\U0001f52c", "\u2764\ufe0f\u200d\U0001f525", "\u845b\U000e0100",
+     "\u0915\u094d\u200d\u0937", "\U0001f469\u200d\U0001f52c", "\u2764\ufe0f\u200d\U0001f525",
+     "\u845b\U000e0100",
      "\u65e5\u672c\u8a9e\n\ttab"],
 )  # fmt: skip
 def test_what_writing_needs_stays(text) -> None:
@@ -64,7 +65,7 @@ def test_a_long_text_that_means_harm_takes_no_time() -> None:
 
 
 def test_a_message_says_what_was_left_out() -> None:
-    picture = ImagePart(BlobId("b"), "image/png")
+    picture = ImagePart(BlobId("b"), "image/png", "a picture")
     message = Message("tool", (TextPart(f"one{TAGS}"), picture, TextPart("two\u200b")), (), "a1")
     found = shown(message)
     assert found.parts[:3] == (TextPart("one"), picture, TextPart("two"))

@@ -250,12 +250,8 @@ def absolute(point: MountPoint, value: Json) -> Json:
 
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     """One question to a model, outside the context."""
-    request = ModelRequest(
-        (hidden.shown(say("user", call.prompt, caller.label)),),
-        (),
-        call.max_tokens,
-        schema=call.schema,
-    )
+    said = hidden.shown(say("user", call.prompt, caller.label))
+    request = ModelRequest((said,), (), call.max_tokens, schema=call.schema)
     need = Usage(len(call.prompt) // 3, call.max_tokens)
     m.accounts.hold(caller, need)
     try:
