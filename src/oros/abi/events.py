@@ -9,7 +9,7 @@ from typing import Literal
 
 from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId, Pid, Seq
-from oros.abi.labels import SYSTEM, Label
+from oros.abi.labels import NOTHING, SYSTEM, Label
 from oros.abi.manifest import Program
 from oros.abi.message import Json, Message
 from oros.abi.syscalls import Effect, Outcome, Signal
@@ -66,6 +66,11 @@ class Received:
     message: Message
     how: Literal["message", "steer", "mail"] = "message"
     kind: Literal["received"] = "received"
+
+    @property
+    def read(self) -> Label:
+        """The label of what the process has seen by it: mail is not seen before `recv`."""
+        return NOTHING if self.how == "mail" else self.message.label
 
 
 @dataclass(frozen=True, slots=True)

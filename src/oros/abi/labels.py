@@ -52,6 +52,8 @@ class Label:
         return other.readers is not None and other.readers <= self.readers
 
 
+NOTHING = Label(Integrity.USER)
+"""The label of no data: joined to any other, it leaves that as it is."""
 USER = Label(Integrity.USER, None, frozenset({"user"}))
 SYSTEM = Label(Integrity.SYSTEM, None, frozenset({"system"}))
 THIRD = Label()

@@ -5,7 +5,7 @@ the whole of it stays in the journal and is read at /proc/self/pages/ID. Token c
 corrected by what the model really counted (`calibrate`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -83,8 +83,8 @@ class Context:
 
     @property
     def label(self) -> Label:
-        """The join of all that stands in the window."""
-        return join(p.message.label for p in self.pages if p.resident)
+        """The join of all that stands in the window, be it in a stub."""
+        return join(p.message.label for p in self.pages)
 
     def calibrate(self, counted: int) -> None:
         """Learn from the model's own count of the last window (an answer may follow it)."""
@@ -97,17 +97,17 @@ class Context:
         return tuple(self._window())
 
     def _window(self) -> Iterator[Message]:
-        stubs: list[str] = []
+        gone: list[Page] = []
         for page in self.pages:
             if not page.resident:
-                stubs.append(stub(page))
+                gone.append(page)
                 continue
-            if stubs:
-                yield say("user", left(stubs))
-                stubs = []
+            if gone:
+                yield left(gone)
+                gone = []
             yield page.message
-        if stubs:
-            yield say("user", left(stubs))
+        if gone:
+            yield left(gone)
 
     def surplus(self, room: int) -> tuple[int, ...]:
         """Pages to evict, oldest groups first, so that the window fits `room` tokens.
@@ -135,6 +135,7 @@ class Context:
             self.pages[page_id].resident = False
 
 
-def left(stubs: list[str]) -> str:
+def left(pages: Sequence[Page]) -> Message:
     """What stands in the window for pages that left it."""
-    return "\n".join(["Earlier (read /proc/self/pages/ID for the whole):", *stubs])
+    text = "\n".join(["Earlier (read /proc/self/pages/ID for the whole):", *map(stub, pages)])
+    return say("user", text, join(p.message.label for p in pages))

@@ -21,7 +21,7 @@ from oros.abi.errors import (
 from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
 from oros.abi.grants import NO_USAGE, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
-from oros.abi.labels import USER
+from oros.abi.labels import USER, Label
 from oros.abi.message import Ask, Json, say
 from oros.abi.ports import Caller, Device, ModelRequest
 from oros.abi.syscalls import (
@@ -173,6 +173,8 @@ def returned(
     if not caller.alive:
         return
     label = outcome.label | caller.label
+    if entered.name == "call":  # what a tool says is others' text, its errors too
+        label |= Label(origins=frozenset({f"tool:{args_of(entered).get('tool')}"}))
     outcome = Outcome(outcome.value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
     m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))

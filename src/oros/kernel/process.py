@@ -137,6 +137,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             copied(process, event, time)
         case Received():
             process.heard = time
+            process.label = one(process.label | event.read)
             if process.on == "message":
                 move(process, State.READY)
         case ModelCalled():

@@ -20,7 +20,7 @@ from oros.abi import wire
 from oros.abi.errors import AccessDenied, NotFound, Unsupported
 from oros.abi.events import CallEntered, CallReturned
 from oros.abi.ids import INIT, PERSON, Pid
-from oros.abi.labels import SYSTEM, Label
+from oros.abi.labels import SYSTEM, Label, join
 from oros.abi.message import FilePart, ImagePart, Json, TextPart
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
@@ -105,7 +105,8 @@ class ProcServer:
             rows = [p for p in m.done.values() if self._visible(who, p)] + rows
         rows.sort(key=lambda p: p.pid)
         shown: list[Json] = [row(m, p) | (policy(p) if head else {}) for p in rows[:limit]]
-        return Outcome(value={"entries": shown, "more": len(rows) > limit}, label=SYSTEM)
+        label = join(p.label for p in rows[:limit])  # a goal is the words of whoever started it
+        return Outcome(value={"entries": shown, "more": len(rows) > limit}, label=label)
 
     async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
         """A file of a process, as text."""
@@ -162,7 +163,7 @@ class ProcServer:
         if not path:
             return Outcome(value={"path": "", "kind": "dir", "size": len(self._m.table)})
         process, _ = self._find(who, path)
-        return Outcome(value=row(self._m, process), label=SYSTEM)
+        return Outcome(value=row(self._m, process), label=process.label)
 
     async def write(self, who: Caller, path: str, data: bytes) -> Outcome:
         """Only `PID/layers`: commit, discard, undo, redo. Else processes are changed by calls."""
@@ -186,7 +187,8 @@ class ProcServer:
             for p in found
             if query.lower() in p.goal.lower()
         ]
-        return Outcome(value={"hits": hits[:limit], "more": len(hits) > limit}, label=SYSTEM)
+        label = join(p.label for p in found)
+        return Outcome(value={"hits": hits[:limit], "more": len(hits) > limit}, label=label)
 
     async def remove(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002
         """Not by files."""

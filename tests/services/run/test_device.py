@@ -188,7 +188,7 @@ def test_many_changes_are_counted(plain, user) -> None:
 
 def test_what_a_program_wrote_is_as_private_as_what_it_may_have_read(plain, work, shelf) -> None:
     folder = Folder(work, shelf)
-    secret = Caller(7, "k", Label(Integrity.USER, OWNER, frozenset({"mail:1"})))
+    secret = Caller(7, "k", Label(Integrity.USER, OWNER, frozenset({"user"})))
     anyone = Caller(8, "k", USER)
     asyncio.run(folder.write(secret, "mail.txt", b"secret"))
     run(plain, anyone, python="import os\nos.mkdir('d')\nos.rename('mail.txt', 'd/moved.txt')")

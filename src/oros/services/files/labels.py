@@ -18,6 +18,16 @@ from oros.abi.errors import Corrupt
 from oros.abi.labels import Integrity, Label
 from oros.services.files.names import show
 
+FOREIGN = ("web:", "mail:", "tool:", "app:")
+"""Origins of text from outside the folder."""
+MOST_PATHS = 200
+"""Of files with text from outside that are known one by one; of more, only what they hold."""
+
+
+def foreign(label: Label) -> frozenset[str]:
+    """What of a label's origins is outside the folder."""
+    return frozenset(o for o in label.origins if o.startswith(FOREIGN))
+
 
 class Settings(Protocol):
     """The part of ports.Store that is needed here."""
@@ -73,26 +83,29 @@ class Labels:
 
     def within(self, path: str = "") -> Label:
         """The label of what may hold anything of any file beneath a folder: names, outputs."""
-        return replace(self._default(path), readers=self._ceiling(self._root / path))
+        origins = self._default(path).origins | self._outside(path)
+        return Label(readers=self._ceiling(self._root / path), origins=origins)
 
     def expect(self, path: str, label: Label) -> None:
         """Before a change: whatever a crash leaves there is read by no more than either allows."""
         record = self._get(self._file(path))
-        before = _label(record) if record else Label()
-        if (readers := (before | label).readers) is not None:
-            self._restrict(self._root / path, readers)
-            self._put(self._file(path), replace(before | label, integrity=Integrity.THIRD))
+        both = (_label(record) if record else Label()) | label
+        if both.readers is not None or foreign(both):
+            self._restrict(path, both)
+            self._put(self._file(path), replace(both, integrity=Integrity.THIRD))
 
     def keep(self, path: str, status: os.stat_result, label: Label) -> None:
         """After the change: the file with this status has this label."""
-        if label.readers is not None:
-            self._restrict(self._root / path, label.readers)
+        self._restrict(path, label)
         self._put(self._file(path), label, _stamp(status))
 
     def drop(self, path: str) -> None:
         """The file is gone."""
         if self._get(self._file(path)):
             self._settings.put_setting(self._file(path), "")
+            known, rest = self._known()
+            if known.pop(path, None):
+                self._settings.put_setting(self._index(), json.dumps([known, rest]))
 
     def share(self, path: str, status: os.stat_result, to: "Labels") -> None:
         """The file with this status is known by the same label there too."""
@@ -126,13 +139,44 @@ class Labels:
         record = self._get(self._folder(folder))
         return _label(record).readers if record else None
 
-    def _restrict(self, path: Path, readers: frozenset[str]) -> None:
-        """Note in each folder above that something in it is not for everybody."""
-        for folder in path.parents:
+    def _restrict(self, path: str, label: Label) -> None:
+        """Note in each folder above that something in it is not for everybody, or from outside."""
+        for folder in (self._root / path).parents if label.readers is not None else ():
             known = self._ceiling(folder)
-            both = readers if known is None else known & readers
+            both = label.readers if known is None else known & (label.readers or known)
             if both != known:
                 self._put(self._folder(folder), Label(readers=both))
+        origins, (paths, rest) = foreign(label), self._known()
+        was = frozenset(paths.pop(path, ()))
+        if origins and len(paths) < MOST_PATHS:
+            paths[path] = sorted(origins)
+        elif not origins <= {*rest}:
+            rest, was = sorted({*rest, *origins}), frozenset({""})
+        if was != frozenset(paths.get(path, ())):
+            self._settings.put_setting(self._index(), json.dumps([paths, rest]))
+
+    def _outside(self, folder: str) -> frozenset[str]:
+        """What files beneath a folder have of outside, as far as they are there still."""
+        paths, rest = self._known()
+        found = set(rest)
+        for path, origins in paths.items():
+            inside = not folder or path == folder or path.startswith(f"{folder}/")
+            if inside and (self._scope or os.path.lexists(self._root / path)):
+                found.update(origins)
+        return frozenset(found)
+
+    def _known(self) -> tuple[dict[str, list[str]], list[str]]:
+        """Files with text from outside, and what further ones hold. Raises: Corrupt."""
+        found = self._settings.get_setting(self._index())
+        try:
+            paths, rest = json.loads(found) if found else ({}, [])
+            return {str(p): [*map(str, o)] for p, o in paths.items()}, [*map(str, rest)]
+        except (ValueError, TypeError, AttributeError) as e:
+            why = f"what is kept under {self._index()!r} can't be read"
+            raise Corrupt(why, "restore a backup") from e
+
+    def _index(self) -> str:
+        return f"outside:{self._scope}{_text(self._root)}"
 
     def _get(self, key: str) -> dict[str, object]:
         found = self._settings.get_setting(key)

@@ -20,16 +20,13 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.services.files.faults import explained
 from oros.services.files.folder import Folder
-from oros.services.files.labels import Labels, Settings
+from oros.services.files.labels import Labels, Settings, foreign
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
 from oros.services.layers.change import Change
 from oros.services.layers.fill import Fill, removed, written
 from oros.services.layers.held import runs_later
 from oros.services.layers.stack import Stack
-
-FOREIGN = ("web:", "mail:", "tool:", "app:")
-"""Origins of text from outside the folder: who has read of it has its changes reviewed."""
 
 T = TypeVar("T")
 
@@ -270,7 +267,7 @@ class Sight:
 
 def reviewed(label: Label) -> bool:
     """Whether the changes of a process with this label wait for the person."""
-    return any(origin.startswith(FOREIGN) for origin in label.origins)
+    return bool(foreign(label))
 
 
 def since_of(who: Caller) -> int:

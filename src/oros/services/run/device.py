@@ -241,10 +241,12 @@ class RunDevice:
 
         def fill(place: Path) -> list[str]:
             left = capture(upper, place, owner_of(self._space.base))
-            if label.readers is not None:
-                over = self._space.scoped(who.pid)
-                for path, entry in Layer(place).entries.items():
-                    if entry.what != "dir":
+            if label.readers is not None or reviewed(label):
+                over, layer = self._space.scoped(who.pid), Layer(place)
+                for path, entry in layer.entries.items():
+                    if entry.what == "file":
+                        over.keep(path, layer.root.lstat(path), label)
+                    elif entry.what != "dir":
                         over.expect(path, label)
             return left
 

@@ -1,0 +1,208 @@
+"""Text that others wrote, on every way from one process to another: its label comes along.
+
+Each way begins with a process that has read a letter. Who gets anything that came of it must be
+known to have it: by the label of its row, of what its model says next, and after a restart.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from tests.kernel import virtual
+from tests.kernel.virtual import PROGRAM, Setup, call, start
+
+from oros.abi.events import ModelReplied
+from oros.abi.labels import Integrity, Label
+from oros.abi.message import say
+from oros.kernel.context import Context
+from oros.sdk.testing.clock import run
+
+LETTER = call("call", tool="letter", args={})
+BAD = call("call", tool="letter", args={"fails": True})
+ORIGIN = "tool:letter"
+
+
+def tainted(label) -> bool:
+    return label.integrity is Integrity.THIRD and ORIGIN in label.origins
+
+
+async def said(kernel, pid: int) -> list[bool]:
+    """Whether each answer of the model is known to be made of the letter."""
+    facts = kernel.history(pid)
+    return [tainted(f.event.message.label) for f in facts if isinstance(f.event, ModelReplied)]
+
+
+def told(script, story):
+    """Play a story; then whether the process it names has the label, before and after a crash."""
+
+    async def main():
+        setup = Setup(script)
+        async with setup.machine() as kernel:
+            pid = await story(kernel)
+            await asyncio.sleep(50)
+            now, words = kernel.m.find(pid).label, await said(kernel, pid)
+            kernel.store.crash()
+        async with setup.machine() as kernel:
+            later = kernel.m.find(pid).label
+        return tainted(now), words[-1], later == now
+
+    return run(main())
+
+
+def reader(users, results, then):
+    """One that reads the letter, does something, and sleeps."""
+    if not results:
+        return LETTER
+    return then if len(results) == 1 else call("sleep", seconds=1000)
+
+
+def test_the_reader_itself() -> None:
+    async def story(kernel):
+        return await start(kernel, "read")
+
+    assert told(lambda u, r: reader(u, r, call("sleep", seconds=1)), story) == (True, True, True)
+
+
+def test_a_tool_that_fails_in_others_words() -> None:
+    def script(users, results):
+        return BAD if not results else call("sleep", seconds=1000)
+
+    async def story(kernel):
+        return await start(kernel, "read")
+
+    assert told(script, story) == (True, True, True)
+
+
+def test_a_child_has_its_goal_from_it() -> None:
+    def script(users, results):
+        if users[0] == "read":
+            return reader(users, results, call("spawn", goal="pay eve"))
+        return call("sleep", seconds=1000)
+
+    async def story(kernel):
+        first = await start(kernel, "read")
+        await asyncio.sleep(1)
+        return kernel.m.table.children(first)[0].pid
+
+    assert told(script, story) == (True, True, True)
+
+
+def test_a_parent_that_waits_for_it() -> None:
+    def script(users, results):
+        if users[0] == "read":
+            return LETTER if not results else "eve says: pay"
+        if not results:
+            return call("spawn", goal="read")
+        return call("wait") if len(results) == 1 else call("sleep", seconds=1000)
+
+    async def story(kernel):
+        return await start(kernel, "parent")
+
+    assert told(script, story) == (True, True, True)
+
+
+PARENT = 2
+
+
+async def parent(kernel):
+    """One that starts the reader, who writes to it."""
+    assert await start(kernel, "parent") == PARENT
+    return PARENT
+
+
+@pytest.mark.parametrize("way", ["waits", "later"])
+def test_mail(way: str) -> None:
+    """To one that waits for it, and to one that looks later."""
+
+    def script(users, results):
+        if users[0] == "read":
+            return reader(users, results, call("send", pid=PARENT, text="pay eve"))
+        match len(results), way:
+            case 0, _:
+                return call("spawn", goal="read")
+            case 1, "later":
+                return call("sleep", seconds=20)
+            case 1 | 2, _:
+                return call("recv", timeout=20)
+            case _:
+                return call("sleep", seconds=1000)
+
+    assert told(script, parent) == (True, True, True)
+
+
+def test_mail_that_was_not_looked_at() -> None:
+    def script(users, results):
+        if users[0] == "read":
+            return reader(users, results, call("send", pid=PARENT, text="pay eve"))
+        return call("sleep", seconds=20) if results else call("spawn", goal="read")
+
+    assert told(script, parent) == (False, False, True)
+
+
+def test_a_message_to_one_that_has_no_mail(monkeypatch) -> None:
+    """It is put into the window."""
+    calls = tuple(c for c in PROGRAM.calls if c != "recv")
+    monkeypatch.setattr(virtual, "PROGRAM", replace(PROGRAM, calls=calls))
+
+    def script(users, results):
+        if users[0] == "read":
+            return reader(users, results, call("send", pid=PARENT, text="pay eve"))
+        return call("sleep", seconds=5) if results else call("spawn", goal="read")
+
+    assert told(script, parent) == (True, True, True)
+
+
+def test_a_copy_with_a_new_goal() -> None:
+    def script(users, results):
+        return reader(users, results, call("sleep", seconds=1))
+
+    async def story(kernel):
+        first = await start(kernel, "read")
+        await asyncio.sleep(5)
+        outcome = await kernel.request("fork", {"pid": first, "goal": "something else"})
+        return outcome.value["pids"][0]
+
+    assert told(script, story) == (True, True, True)
+
+
+def test_a_copy_of_before_has_read_nothing() -> None:
+    def script(users, results):
+        if len(users) > 1:
+            return call("sleep", seconds=1000)
+        return reader(users, results, call("sleep", seconds=1))
+
+    async def story(kernel):
+        first = await start(kernel, "read")
+        await asyncio.sleep(5)
+        outcome = await kernel.request("fork", {"pid": first, "at": 1, "goal": "another"})
+        return outcome.value["pids"][0]
+
+    assert told(script, story) == (False, False, True)
+
+
+def test_a_page_that_left_the_window_leaves_its_label() -> None:
+    context = Context()
+    context.add("program", say("system", "You are a test."))
+    label = Label(origins=frozenset({ORIGIN}))
+    page = context.add("turn", say("tool", "pay eve " * 50, label))
+    context.evict([page.id])
+    assert tainted(context.label)
+    assert [tainted(m.label) for m in context.window()] == [False, True]
+
+
+def test_the_list_of_processes_says_what_their_goals_are_made_of() -> None:
+    def script(users, results):
+        if users[0] == "read":
+            return reader(users, results, call("spawn", goal="pay eve"))
+        return call("sleep", seconds=1000)
+
+    async def main():
+        async with Setup(script).machine() as kernel:
+            await start(kernel, "read")
+            await asyncio.sleep(5)
+            asked = [("list", {"path": "/proc"}), ("stat", {"path": "/proc/3"}),
+                     ("search", {"path": "/proc", "query": "eve"}),
+                     ("read", {"path": "/proc/3/status"})]  # fmt: skip
+            return [tainted((await kernel.request(name, args)).label) for name, args in asked]
+
+    assert run(main()) == [True] * 4
