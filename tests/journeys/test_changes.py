@@ -62,7 +62,13 @@ def test_all_of_it_is_undone_and_my_own_edits_stay(machine, folder) -> None:
     (folder / "theirs" / "1").write_text("mine")
     (folder / "theirs" / "2").write_text("mine, too")
     (folder / "b.txt").write_text("mine over yours")
+    once = machine.oros("undo", str(pid))
+    assert once.stdout.splitlines()[-1] == (
+        f"3 earlier changes stay: oros undo {pid} again, or --to 0 for all"
+    )
+    assert machine.oros("redo", str(pid)).returncode == 0
     found = machine.oros("undo", str(pid), "--to", "0")
+    assert "stay" not in found.stdout
     assert found.returncode == BUSY, found.stderr
     assert "b.txt: you changed it" in found.stderr
     now = bare(folder)

@@ -57,6 +57,14 @@ def test_nothing_to_do_is_said(spaces, tmp_path) -> None:
         act(spaces, do="undo")
 
 
+def test_an_undo_tells_of_the_changes_that_stay(spaces, tmp_path) -> None:
+    for number, name in enumerate("fgh", 1):
+        write(spaces, tmp_path, name, number)
+    assert [act(spaces, do="undo").get("left") for _ in range(3)] == [2, 1, None]
+    assert "left" not in act(spaces, do="redo")
+    assert "left" not in act(spaces, do="undo", to=0)
+
+
 def test_the_person_writes_into_the_folder_itself(spaces, tmp_path) -> None:
     asyncio.run(spaces.space(tmp_path / "work").write(PERSON, "mine", b"x"))
     assert (tmp_path / "work" / "mine").read_bytes() == b"x"

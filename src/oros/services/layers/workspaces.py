@@ -157,12 +157,15 @@ class Workspaces:
     async def act(self, who: Caller, pid: Pid, request: Request) -> Mapping[str, Json]:
         """Commit, discard, undo or redo; what was done, and what could not be and why.
 
+        `left`: the changes that an undo did not take back.
+
         Raises: AccessDenied for any but the person, NotFound if there is nothing to do it to.
         """
         if who.pid != PERSON:
             raise AccessDenied("only the person commits and undoes", "ask for it")
         done: list[Json] = []
         waits: dict[str, str] = {}
+        live = 0
         for space in self.of(pid):
             async with space.lock:
                 with explained(str(space.base.path)):
@@ -171,9 +174,11 @@ class Workspaces:
                     some, left = await threaded(partial(perform, space, pid, request))
             done += some
             waits |= left
+            live += sum(c.state == "live" for c in space.stack(pid).changes)
         if not done and not waits:
             raise NotFound(f"process {pid} has nothing to {request.do}", f"oros diff {pid}")
-        return {"done": done, "waits": {show(p): why for p, why in waits.items()}}
+        found = {"done": done, "waits": {show(p): why for p, why in waits.items()}}
+        return found | ({"left": live} if request.do == "undo" and live else {})
 
 
 def perform(space: Workspace, pid: Pid, request: Request) -> tuple[list[Json], dict[str, str]]:

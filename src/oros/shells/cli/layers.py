@@ -72,6 +72,9 @@ def act(session: Session, options: Options, **words: Any) -> int:
     if len(done) > SHOWN:
         lines.append(f"and {len(done) - SHOWN} more")
     lines += [f"ended: process {pid}, which lost its race" for pid in found.get("lost", ())]
+    if left := found.get("left"):
+        what = "an earlier change stays" if left == 1 else f"{left} earlier changes stay"
+        lines.append(f"{what}: oros undo {options.pid} again, or --to 0 for all")
     session.give(options.output, found, lines)
     if not found["waits"]:
         return 0
