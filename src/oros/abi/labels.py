@@ -63,3 +63,12 @@ def join(labels: Iterable[Label]) -> Label:
     """Join any number of labels; of none, the system's own."""
     found = list(labels)
     return reduce(Label.__or__, found) if found else SYSTEM
+
+
+OUTSIDE = ("web:", "mail:", "tool:", "app:")
+"""How origins begin that are neither the user, nor the machine, nor the user's folder."""
+
+
+def foreign(label: Label) -> frozenset[str]:
+    """What of a label's origins is outside."""
+    return frozenset(o for o in label.origins if o.startswith(OUTSIDE))

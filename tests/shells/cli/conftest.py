@@ -8,6 +8,7 @@ from tests.gate.fake import serving
 from oros.abi.events import CallEntered, CallReturned, Exited, ModelCalled, ModelReplied, Spawned
 from oros.abi.grants import NO_LIMITS, Usage
 from oros.abi.ids import CallId, Pid
+from oros.abi.labels import SYSTEM
 from oros.abi.manifest import Program
 from oros.abi.message import say
 from oros.abi.syscalls import Outcome
@@ -43,7 +44,7 @@ def row(**changes):
     return ROW | changes
 
 
-def life(goal="count", answer="three", status=0, why=""):
+def life(goal="count", answer="three", status=0, why="", label=SYSTEM):
     """The events of a small job: it thinks, runs a program, answers."""
     ran = {"exit": 0, "signal": None, "out": "3\n", "err": "", "seconds": 0.2}
     ran["changed"] = [{"path": "/work/counts.csv", "change": "added", "size": 12}]
@@ -54,7 +55,7 @@ def life(goal="count", answer="three", status=0, why=""):
         ModelReplied(say("assistant", "print(3)"), used, "stop", "local", 0.5, 0.7, 1.5),
         CallEntered(CallId("c4"), "run", {"python": "print(3)"}, "once", "n:12:4"),
         CallReturned(CallId("c4"), Outcome(value=ran), 0.25),
-        Exited(status, answer, why),
+        Exited(status, answer, why, label),
     ]
 
 

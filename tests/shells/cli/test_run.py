@@ -8,6 +8,7 @@ from tests.shells.cli.conftest import life
 
 from oros.abi.events import CallEntered, CallReturned, Doubted, Parked, Received, Signalled
 from oros.abi.ids import CallId, Pid
+from oros.abi.labels import Label
 from oros.abi.message import say
 from oros.abi.syscalls import Outcome
 
@@ -62,7 +63,21 @@ def test_run_as_json_is_one_object(oros, spawning) -> None:
         "model": "local",
         "changed": [{"path": "/work/counts.csv", "change": "added"}],
         "usage": {"tokens_in": 1000, "tokens_out": 40, "cached": 800, "micros": 0, "calls": 1},
+        "outside": [],
     }
+
+
+def test_what_an_answer_may_be_made_of_is_told(oros, spawning, machine) -> None:
+    read = ["user", "local", "file:/x", "web:b.example", "tool:mail", "web:a.example"]
+    spawning[:] = life(label=Label(origins=frozenset(read)))
+    err = oros("run", "x")[2]
+    assert "it has read text from outside: tool:mail web:a.example web:b.example\n" in err
+    machine.facts.clear()
+    spawning[:] = life(label=Label(origins=frozenset(f"web:{n}.example" for n in range(8))))
+    assert "web:4.example and 3 more\n" in oros("run", "x")[2]
+    machine.facts.clear()
+    spawning[:] = life()
+    assert "from outside" not in oros("run", "x")[2]
 
 
 def test_run_as_a_stream_is_a_line_an_event(oros, spawning) -> None:

@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from oros.abi.errors import Corrupt
-from oros.abi.labels import Integrity, Label
+from oros.abi.labels import Integrity, Label, foreign
 from oros.services.files.names import show
 
-FOREIGN = ("web:", "mail:", "tool:", "app:")
-"""Origins of text from outside the folder."""
 MOST_PATHS = 200
 """Of files with text from outside that are known one by one; of more, only what they hold."""
-
-
-def foreign(label: Label) -> frozenset[str]:
-    """What of a label's origins is outside the folder."""
-    return frozenset(o for o in label.origins if o.startswith(FOREIGN))
 
 
 class Settings(Protocol):

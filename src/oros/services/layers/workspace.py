@@ -14,13 +14,13 @@ from typing import Protocol, TypeVar
 
 from oros.abi.errors import AccessDenied, Invalid, OrosError
 from oros.abi.ids import PERSON, Pid, Seq
-from oros.abi.labels import Label
+from oros.abi.labels import Label, foreign
 from oros.abi.message import Json
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.services.files.faults import explained
 from oros.services.files.folder import Folder
-from oros.services.files.labels import Labels, Settings, foreign
+from oros.services.files.labels import Labels, Settings
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
 from oros.services.layers.change import Change

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from oros.abi.errors import OrosError
+from oros.abi.labels import OUTSIDE
 from oros.shells.cli import draw, story
 from oros.shells.cli.session import Session
 from oros.shells.cli.trace import progress
@@ -138,7 +139,23 @@ class Follow:
         calls = "1 call" if count == 1 else f"{count} calls"
         held = [f"not in your folder yet: oros diff {self.pid} · oros commit {self.pid}"]
         waits = held if self.waits else []
-        return [*self.files(), *waits, f"{took} · {calls} · {story.usage(self.used)}"]
+        return [
+            *self.files(),
+            *waits,
+            *self.heard(),
+            f"{took} · {calls} · {story.usage(self.used)}",
+        ]
+
+    def heard(self) -> Iterable[str]:
+        """Where text from outside came from that it had read, in a line."""
+        if outside := self.outside():
+            more = f" and {len(outside) - 5} more" if len(outside) > 5 else ""
+            yield f"it has read text from outside: {' '.join(outside[:5])}{more}"
+
+    def outside(self) -> list[str]:
+        """What outside the folder its answer may be made of."""
+        label = (self.ended or {}).get("label") or {}
+        return sorted(o for o in label.get("origins", ()) if o.startswith(OUTSIDE))
 
     def files(self) -> Iterable[str]:
         """The files it changed, a line each."""
@@ -151,6 +168,7 @@ class Follow:
         changed = [{"path": p, "change": c} for p, c in sorted(self.changed.items())]
         found = {"pid": self.pid, "status": ended["status"], "answer": ended["answer"]}
         found |= {"why": ended["why"], "model": self.model, "changed": changed}
+        found["outside"] = self.outside()
         return found | {"seconds": round(time.perf_counter() - self.begun, 3), "usage": self.used}
 
 
