@@ -51,9 +51,10 @@ def shown(message: Message) -> Message:
     for part in message.parts:
         if isinstance(part, TextPart):
             text, counts = strip(part.text)
-            part = part if not counts else TextPart(text)  # noqa: PLW2901 - as it is shown
             total = {k: total.get(k, 0) + counts.get(k, 0) for k in {**total, **counts}}
-        parts.append(part)
+            parts.append(TextPart(text) if counts else part)
+        else:
+            parts.append(part)
     if not total:
         return message
     kinds = ", ".join(f"{count} {kind}" for kind, count in total.items())
