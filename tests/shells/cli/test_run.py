@@ -192,3 +192,20 @@ def test_slash_commands_and_their_errors(oros, machine, monkeypatch) -> None:
     assert "usage: oros" in out
     assert err.count("EINVAL") == 3
     assert not [c for c in machine.calls if c[0] == "send"]
+
+
+@pytest.mark.parametrize("text", ["not a host", "", "http://a.example", "*", "a.example:x", "-x"])
+def test_what_is_no_host_is_refused_at_once(oros, machine, text) -> None:
+    code, _, err = oros("run", f"--net={text}", "x")
+    assert code == 2
+    assert "is no host" in err
+    assert not any(name == "spawn" for name, _ in machine.calls)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a.example", "*.a.example:8443", "203.0.113.7", "[2001:db8::1]:443", "b\u00fccher.example"],
+)
+def test_what_is_a_host(oros, spawning, machine, text) -> None:
+    assert oros("run", "--net", text, "x")[0] == 0
+    assert [args["net"] for name, args in machine.calls if name == "spawn"] == [[text]]

@@ -14,6 +14,7 @@ from oros.shells.cli.session import Session
 
 Options = argparse.Namespace
 SIGNALS = ("INT", "STOP", "CONT", "TERM", "KILL", "USR1", "LOST")
+HOST = re.compile(r"((\*\.)?[^\W_][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 NUMBERS = {"2": "INT", "9": "KILL", "10": "USR1", "15": "TERM", "18": "CONT", "19": "STOP"}
 
 
@@ -69,6 +70,15 @@ def pid(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no process id (oros ps lists them)")
     return int(text)
+
+
+def host(text: str) -> str:
+    """A host as `--net` takes it; the way out itself looks closer."""
+    if not HOST.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no host; say example.com or *.example.com:8443"
+        )
+    return text
 
 
 def budget(text: str) -> tuple[str, int | float]:

@@ -10,7 +10,7 @@ from typing import Any
 from oros.abi.errors import Invalid, OrosError
 from oros.shells.cli.follow import Follow, Meter
 from oros.shells.cli.interrupts import Detached, Interrupts
-from oros.shells.cli.parse import Options, Verb, budget
+from oros.shells.cli.parse import Options, Verb, budget, host
 from oros.shells.cli.session import Session, code_of, here
 
 INTERRUPTED = 130
@@ -173,6 +173,7 @@ def run_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--net",
+        type=host,
         action="append",
         default=[],
         metavar="HOST",
