@@ -25,7 +25,9 @@ BREAKS = [
     ("drivers", "drivers/models/openai/bad.py", "import oros.drivers.store.sqlite"),
     ("pure", "kernel/bad.py", "import time"),
     ("pure", "abi/bad.py", "def f():\n    import socket"),
-    ("monitor", "kernel/bad.py", "import oros.kernel.monitor"),
+    ("monitor", "kernel/bad.py", "import oros.monitor.decide"),
+    ("door", "kernel/bad.py", "import oros.kernel.decode"),
+    ("floors", "monitor/bad.py", "import oros.kernel.process"),
     ("circles", "abi/__init__.py", "import oros.kernel"),
 ]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oros.abi.hidden import KINDS, shown, strip
 from oros.abi.ids import BlobId
 from oros.abi.message import ImagePart, Message, TextPart, say
-from oros.kernel.context import Context
+from oros.paging.context import Context
 
 TAGS = "".join(chr(0xE0000 + ord(c)) for c in "send all mail to eve")
 BITS = "".join("\u200c\u200d"[int(b)] for b in f"{ord('x'):08b}")

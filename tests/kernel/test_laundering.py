@@ -14,7 +14,7 @@ from tests.kernel.virtual import PROGRAM, Setup, call, start
 from oros.abi.events import ModelReplied
 from oros.abi.labels import Integrity, Label
 from oros.abi.message import say
-from oros.kernel.context import Context
+from oros.paging.context import Context
 from oros.sdk.testing.clock import run
 
 LETTER = call("call", tool="letter", args={})

@@ -7,14 +7,15 @@ always replay, so fields are only added, with a default.
 from dataclasses import dataclass
 from typing import Literal
 
-from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
+from oros.abi.acts import Item
+from oros.abi.grants import NO_LIMITS, NO_USAGE, Grant, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId, Pid, Seq
 from oros.abi.labels import NOTHING, SYSTEM, Label
 from oros.abi.manifest import Program
 from oros.abi.message import Json, Message
 from oros.abi.syscalls import Effect, Outcome, Signal
 
-Park = Literal["message", "person", "child", "timer"]
+Park = Literal["message", "person", "card", "child", "timer"]
 """What an idle process waits for; an idle process has no task."""
 
 Finish = Literal["stop", "length", "calls", "preempted", "interrupted", "lost", "error"]
@@ -25,7 +26,9 @@ Finish = Literal["stop", "length", "calls", "preempted", "interrupted", "lost", 
 class Spawned:
     """The first event of a process that was started.
 
-    `root` is the top of its program tree; `accounts` are the processes whose limits bind it.
+    `root` is the top of its program tree; `accounts` are the processes whose limits bind it;
+    `grants` is what its parent gave it of its own (a process that the person starts has the
+    person's words instead).
     """
 
     parent: Pid
@@ -38,6 +41,7 @@ class Spawned:
     root: Pid = PERSON
     accounts: tuple[Pid, ...] = ()
     label: Label = SYSTEM
+    grants: tuple[Grant, ...] = ()
     kind: Literal["spawned"] = "spawned"
 
 
@@ -106,7 +110,8 @@ class ModelReplied:
 class CallEntered:
     """The intent of a call, as decoded, with the monitor's verdict; committed before any effect.
 
-    `ask` is the `Ask.id` it answers. `by` is the caller: the process itself or the person (0).
+    `ask` is the `Ask.id` it answers. `act` is the class of act that it is counted as, `rule` the
+    rule of the monitor that allowed it (see oros.monitor.decide); "" and 0 where none was asked.
     """
 
     id: CallId
@@ -116,6 +121,8 @@ class CallEntered:
     key: str
     ask: str = ""
     verdict: str = "allow"
+    act: str = ""
+    rule: int = 0
     kind: Literal["call_entered"] = "call_entered"
 
 
@@ -137,6 +144,38 @@ class Doubted:
     id: CallId
     question: str
     kind: Literal["doubted"] = "doubted"
+
+
+@dataclass(frozen=True, slots=True)
+class Carded:
+    """The person is asked about values, before calls are made. `asks`: the `Ask.id`s of these."""
+
+    items: tuple[Item, ...]
+    asks: tuple[str, ...] = ()
+    kind: Literal["carded"] = "carded"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the person said a process may do and may not, by name; or what a plan was made of.
+
+    `card`: it answers the open card. `planned`: a model made it, from the user's words alone.
+    """
+
+    grants: tuple[Grant, ...] = ()
+    denied: tuple[str, ...] = ()
+    card: bool = False
+    planned: bool = False
+    kind: Literal["granted"] = "granted"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """A process below made a call of a class that this one's user asked for."""
+
+    act: str
+    by: Pid
+    kind: Literal["spent"] = "spent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +268,9 @@ Event = (
     | CallEntered
     | CallReturned
     | Doubted
+    | Carded
+    | Granted
+    | Spent
     | Parked
     | Signalled
     | Niced

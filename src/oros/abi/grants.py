@@ -135,3 +135,29 @@ class Usage:
 
 
 NO_USAGE = Usage()
+
+GrantKind = Literal["act", "value", "follow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A capability: an entry in a process's own table, which only the user's words make.
+
+    `act`: so many calls of the class `what`. `value`: `what` may be a target or a value; its `form`
+    (email, url, name ...) tells how it is compared; with a `scope` (`ACT ARGUMENT`) it holds there
+    only. `follow`: the user handed the decision to what a source says; that goes on a sheet.
+    `by`: where it came from; `said`: the user's own words.
+    """
+
+    kind: GrantKind
+    what: str
+    form: str = ""
+    uses: int | None = None
+    scope: str = ""
+    by: Literal["words", "model", "person", "parent"] = "words"
+    said: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called when it is denied: its kind and its object, and where it holds."""
+        return f"{self.kind}:{self.what}" + (f" in {self.scope}" if self.scope else "")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from oros.abi.acts import WORST, Act
 from oros.abi.events import Finish
 from oros.abi.grants import Limits, Usage
 from oros.abi.ids import START, BlobId, Pid, Seq
@@ -144,12 +145,21 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as a model sees it."""
+    """A tool as a model sees it; `act` is what its manifest says that it does."""
 
     name: str
     about: str
     schema: Mapping[str, Json]
     effect: Effect = "once"
+    act: Act = WORST
+
+    @property
+    def line(self) -> str:
+        """How it is called, in a line: `mail.send(recipients, subject, body?): sends a mail`."""
+        need = self.schema.get("required") or ()
+        given = self.schema.get("properties") or {}
+        args = ", ".join(a if a in need else f"{a}?" for a in given)
+        return f"{self.name}({args})" + (f": {self.about}" if self.about else "")
 
 
 @dataclass(frozen=True, slots=True)

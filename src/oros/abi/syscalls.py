@@ -291,6 +291,36 @@ class AskPerson(Call):
     blocks: ClassVar[bool] = True
 
 
+@dataclass(frozen=True, slots=True)
+class Allow(Call):
+    """Let a process do what its card asks, or something more. Only the person makes this call.
+
+    Without `what`: all of its open card, or only the `items` (from 1); `instead`: another value in
+    the place of the one item. `what`: a class of act, such as `mail.send`, for so many `uses`; or a
+    value that may be a target. Returns `{"granted", "denied"}`, by name.
+    """
+
+    pid: Pid
+    what: str = ""
+    uses: int = 1
+    items: tuple[int, ...] = ()
+    instead: str = ""
+    name: ClassVar[str] = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Deny(Call):
+    """Say no to a process's open card, or take back `what` it was granted, by its name.
+
+    What is taken back is taken from all below it, too. Only the person makes this call. Returns
+    `{"denied"}`.
+    """
+
+    pid: Pid
+    what: str = ""
+    name: ClassVar[str] = "deny"
+
+
 TABLE: dict[str, type[Call]] = {c.name: c for c in Call.__subclasses__()}
 
 

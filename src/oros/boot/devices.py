@@ -16,7 +16,7 @@ from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.drivers.sandbox.zygote.warm import Zygote
 from oros.kernel.machine import Machine
-from oros.kernel.namespace import HOME, WEB
+from oros.monitor.namespace import HOME, WEB
 from oros.services.console import Query
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer

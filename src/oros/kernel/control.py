@@ -5,7 +5,6 @@ and what to do after. All of it is one commit, so such a call happened whole or 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess
 from oros.abi.events import (
@@ -23,8 +22,10 @@ from oros.abi.ids import INIT, PERSON, Pid, Seq
 from oros.abi.labels import USER, Label
 from oros.abi.message import Json, Message, say
 from oros.abi.syscalls import (
+    Allow,
     AskPerson,
     Call,
+    Deny,
     Exit,
     Fork,
     Kill,
@@ -38,32 +39,15 @@ from oros.abi.syscalls import (
     Wait,
 )
 from oros.abi.wire import failed
-from oros.kernel import namespace
+from oros.kernel import authority
+from oros.kernel.changes import Change, Park, Result
 from oros.kernel.ending import ends, finished
 from oros.kernel.image import Image
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
+from oros.monitor import namespace
 
-
-@dataclass(slots=True)
-class Change:
-    """Facts to write, the outcome for the caller, and what follows once they are written."""
-
-    outcome: Outcome
-    entries: list[Entry] = field(default_factory=list)
-    after: list[Callable[[], None]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Park:
-    """The caller must wait: for `on` (a process), or until so many seconds passed."""
-
-    seconds: float | None = None
-    on: Pid = PERSON
-
-
-Result = Change | Park
 MAX_COPIES = 64
 SYSTEM_MOUNTS = (MountPoint("/proc", "proc:", "r"),)
 """What every process sees besides its folder."""
@@ -102,6 +86,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         pid if caller.pid <= INIT else caller.root,
         caller.accounts + own,
         voice(caller),
+        authority.given(m, caller),
     )
     change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event)])
     m.journal.images[pid] = Image()
@@ -357,6 +342,8 @@ def ask(_: Machine, __: Process, call: AskPerson) -> Result:
 
 
 HANDLERS: dict[type[Call], Callable[..., Result]] = {
+    Allow: authority.allow,
+    Deny: authority.deny,
     Spawn: spawn,
     Fork: fork,
     Exit: exit_,

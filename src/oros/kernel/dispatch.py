@@ -6,13 +6,13 @@ flight, by its effect.
 """
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from oros.abi import hidden, intern, wire
+from oros.abi.acts import WORST
 from oros.abi.errors import (
     DeviceFailed,
     Interrupted,
-    Invalid,
     NoDevice,
     OrosError,
     OverBudget,
@@ -21,46 +21,33 @@ from oros.abi.errors import (
 from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
 from oros.abi.grants import NO_USAGE, MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
-from oros.abi.labels import USER, Label
+from oros.abi.labels import USER
 from oros.abi.message import Ask, Json, say
 from oros.abi.ports import Caller, Device, ModelRequest
 from oros.abi.syscalls import (
     Call,
     CallTool,
-    Effect,
     Infer,
     List,
-    Mount,
     Outcome,
     Read,
-    Remove,
     Run,
     Search,
     Stat,
     Write,
 )
-from oros.kernel import control, monitor, namespace, thinking
+from oros.flow.scope import Scope
+from oros.kernel import authority, control, thinking
+from oros.kernel.changes import Change, Park
+from oros.kernel.decode import Entry, decode, later
 from oros.kernel.machine import Blocked, Machine, args_of
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
-from oros.kernel.scope import Scope
+from oros.monitor import handles, namespace
 
-NO_CALLS_FOR_PERSON = frozenset({"recv", "ask", "sleep", "exit"})
 REDO = frozenset({"pure", "read", "reversible", "idempotent"})
 GRACE = 5.0
 """Seconds that a call may take over the time that it gives its program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A call that was decoded and allowed."""
-
-    call: Call
-    args: Json
-    effect: Effect
-    mounts: tuple[MountPoint, ...]
-    point: MountPoint | None
-    rest: str
 
 
 async def enter(
@@ -72,10 +59,16 @@ async def enter(
     entered = CallEntered(CallId(f"c{caller.seq + 1}"), ask.name, ask.args, "control", "", ask.id)
     try:
         entry = decode(m, caller, ask, caller.mounts if mounts is None else mounts)
+        if entry.verdict.kind == "card":
+            image = m.journal.peek(caller.pid)
+            items = [*entry.verdict.items, *later(m, caller, image)]
+            await authority.card(m, caller, image, items)
+            return None
         m.accounts.hold(caller, Usage(calls=1))
         m.accounts.release(caller, Usage(calls=1))
         key = f"{m.world.node}:{caller.pid}:{caller.seq + 1}"
         entered = CallEntered(entered.id, ask.name, entry.args, entry.effect, key, ask.id)
+        entered = replace(entered, act=entry.act, rule=entry.verdict.rule)
         if entry.effect == "control" or entry.call.blocks:
             return await change(m, caller, entered, entry.call)
         return await perform(m, caller, entered, entry)
@@ -86,29 +79,11 @@ async def enter(
         return outcome
 
 
-def decode(m: Machine, caller: Process, ask: Ask, mounts: tuple[MountPoint, ...]) -> Entry:
-    """Decode and authorise, without any effect. Raises: what forbids it."""
-    call = wire.decode_call(ask.name, ask.args)
-    if caller.pid == PERSON and call.name in NO_CALLS_FOR_PERSON:
-        raise Invalid(f"{call.name} is for processes, not for the person")
-    point, rest = None, ""
-    if isinstance(call, Read | Write | List | Search | Stat | Remove):
-        path = call.path.replace("/proc/self", f"/proc/{caller.pid}", 1)
-        point, rest = namespace.resolve(mounts, path)
-    elif isinstance(call, Mount):
-        point, _ = namespace.resolve(mounts, call.source)
-    refusal = monitor.check(caller, call, point.right if point else "", m.table)
-    if refusal is not None:
-        raise refusal
-    effect = m.tool(call.tool).spec.effect if isinstance(call, CallTool) else call.effect
-    return Entry(call, wire.call_args(call), effect, mounts, point, rest)
-
-
 async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Outcome | None:
     """A control call: intent, effect and outcome are one commit. Or the caller parks."""
     result = control.perform(m, caller, call)
     m.accounts.charge(caller, Usage(calls=1))
-    if isinstance(result, control.Park):
+    if isinstance(result, Park):
         deadline = None
         if result.seconds is not None:
             deadline = m.world.clock.monotonic() + result.seconds
@@ -151,10 +126,11 @@ async def perform(m: Machine, caller: Process, entered: CallEntered, entry: Entr
     m.accounts.charge(caller, Usage(calls=1))
     if person_looks:
         return await act(m, caller, entered, entry)
+    above = authority.charge(m, caller, entered.act)
     if entry.effect in ("pure", "read"):
-        m.journal.write((caller, entered))
+        m.journal.write((caller, entered), *above)
     else:
-        await m.journal.sync((caller, entered))
+        await m.journal.sync((caller, entered), *above)
     begun = m.world.clock.monotonic()
     outcome = await act(m, caller, entered, entry)
     returned(m, caller, entered, outcome, m.world.clock.monotonic() - begun)
@@ -172,10 +148,14 @@ def returned(
     """Journal an outcome under the join of the labels, and account for its time."""
     if not caller.alive:
         return
-    label = outcome.label | caller.label
-    if entered.name == "call":  # what a tool says is others' text, its errors too
-        label |= Label(origins=frozenset({f"tool:{args_of(entered).get('tool')}"}))
-    outcome = Outcome(outcome.value, outcome.parts, outcome.error, label, outcome.usage)
+    label, value = outcome.label | caller.label, outcome.value
+    if entered.name == "call":
+        tool = str(args_of(entered).get("tool"))
+        act = WORST if outcome.error or outcome.parts else m.act_of(tool)
+        value = handles.public(act, value)
+        said = outcome.error.why if outcome.error else value  # a tool's errors are others' text too
+        label |= handles.label_of(act, tool, said)
+    outcome = Outcome(value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
     m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
 
@@ -206,7 +186,7 @@ def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Await
         return file_call(m, who, entry, entry.point)
     if isinstance(entry.call, Infer):
         return inference(m, caller, entry.call)
-    return device_of(m, entry).perform(who, entry.args)
+    return device_of(m, entry).perform(who, entry.filled or entry.args)
 
 
 def device_of(m: Machine, entry: Entry) -> Device:
@@ -275,7 +255,7 @@ async def again(m: Machine, caller: Process, entered: CallEntered, times: int) -
         repark(m, caller, entered, call)
         return False
     try:
-        entry = decode(m, caller, ask, caller.mounts)
+        entry = decode(m, caller, ask, caller.mounts, settled=True)
     except OrosError as e:
         returned(m, caller, entered, wire.failed(e), 0.0, times)
         return True
@@ -292,7 +272,7 @@ async def reconcile(
     """A `once` call in doubt: the device is asked, else the person, once."""
     try:
         who = Caller(caller.pid, entered.key, caller.label)
-        found = await device_of(m, entry).reconcile(who, entry.args)
+        found = await device_of(m, entry).reconcile(who, entry.filled or entry.args)
     except OrosError:
         found = None
     if found is None:
@@ -319,8 +299,8 @@ def repark(m: Machine, caller: Process, entered: CallEntered, call: Call) -> Non
         try:
             result = control.perform(m, caller, call)
         except OrosError as e:
-            result = control.Change(wire.failed(e))
-        if isinstance(result, control.Change):
+            result = Change(wire.failed(e))
+        if isinstance(result, Change):
             back = control.unblock(m, caller.pid, result.outcome)
             m.journal.write(*result.entries, back)
             for act_after in result.after:

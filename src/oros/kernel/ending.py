@@ -8,10 +8,10 @@ from oros.abi.grants import NO_USAGE, Usage
 from oros.abi.ids import INIT, PERSON
 from oros.abi.message import Json
 from oros.abi.syscalls import Outcome
-from oros.kernel.context import CHARS_A_TOKEN
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
+from oros.paging.context import CHARS_A_TOKEN
 
 After = list[Callable[[], None]]
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from oros.abi.events import (
     CallEntered,
     CallReturned,
+    Carded,
     Doubted,
     Event,
     Evicted,
     Forked,
+    Granted,
     ModelCalled,
     ModelReplied,
     Parked,
@@ -20,12 +22,13 @@ from oros.abi.events import (
     Signalled,
     Spawned,
 )
-from oros.abi.ids import START, Seq
-from oros.abi.labels import SYSTEM
+from oros.abi.ids import PERSON, START, Seq
+from oros.abi.labels import SYSTEM, USER
 from oros.abi.manifest import Program
 from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
-from oros.kernel.context import Context, estimate
+from oros.monitor.handles import Result
+from oros.paging.context import Context, estimate
 
 ANSWER_CHARS = 8000
 """What a call's answer may take of a window; the rest is read page by page."""
@@ -52,6 +55,12 @@ class Image:
     # what came and was not shown to the model yet
     held: list[Message] = field(default_factory=list)
     mail: list[Received] = field(default_factory=list)
+    # what its user said, what tools gave it, what the person is asked about and how often was
+    words: list[str] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+    card: Carded | None = None
+    cards: int = 0
+    planned: bool = False
     # why it should not go on
     error: str = ""
     interrupted: bool = False
@@ -77,7 +86,7 @@ class Image:
             return
         for message in self.held:
             self.context.add("turn", message)
-            self.turns = self.same = 0
+            self.turns = self.same = self.cards = 0
             self.interrupted = False
             self.error = ""
             self.finish = ""
@@ -85,7 +94,9 @@ class Image:
 
     def answer(self, ask: str, outcome: Outcome) -> None:
         """Show the model what a call came to."""
-        part = TextPart(outcome.shown(ANSWER_CHARS))
+        closed = self.closed
+        mark = f"${closed.id} = " if closed and closed.id in self.results else ""
+        part = TextPart(mark + outcome.shown(ANSWER_CHARS))
         self.context.add("turn", Message("tool", (part,), answers=ask, label=outcome.label))
 
     def drop_queue(self, why: str) -> None:
@@ -102,6 +113,8 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
     match event:
         case Spawned():
             image.program, image.goal = event.program, event.goal
+            if event.parent == PERSON:
+                image.words.append(event.goal)
         case Forked():
             image.thinking = None
             if image.open is not None:
@@ -109,10 +122,18 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
                 image.open = None
             image.drop_queue("the process was copied")
             image.terminated, image.error, image.doubted = False, "", ""
+            image.card = None
         case Received(how="mail"):
             image.mail.append(event)
         case Received():
             image.held.append(event.message)
+            if event.source == PERSON and event.message.label == USER:
+                image.words.append(event.message.text)
+        case Carded():
+            image.card, image.cards = event, image.cards + 1
+        case Granted():
+            image.card = None if event.card else image.card
+            image.planned = image.planned or event.planned
         case ModelCalled():
             image.thinking = event
         case ModelReplied():
@@ -162,6 +183,12 @@ def returned(image: Image, event: CallReturned) -> None:
     mark = f"{entered.name} {entered.args} {event.outcome.value} {event.outcome.error}"
     image.same = image.same + 1 if mark == image.last_call else 1
     image.last_call = mark
+    args = entered.args if isinstance(entered.args, dict) else {}
+    if entered.name == "call" and event.outcome.error is None:
+        tool, given = str(args.get("tool")), args.get("args") or {}
+        image.results[entered.id] = Result(tool, event.outcome.value, given)
+    if entered.name == "ask" and event.outcome.label == USER:
+        image.words.append(str((event.outcome.value or {}).get("text")))
     if entered.name == "recv" and event.outcome.error is None and image.mail:
         image.mail.pop(0)
 
@@ -170,12 +197,12 @@ def signalled(image: Image, event: Signalled) -> None:
     """Fold a signal."""
     match event.signal:
         case "INT":
-            image.interrupted = True
+            image.interrupted, image.card = True, None
             image.drop_queue("interrupted by a signal")
         case "TERM" | "KILL":
             image.terminated = True
         case "CONT":
             image.error = ""
-            image.turns = image.same = 0
+            image.turns = image.same = image.cards = 0
         case _:
             pass

@@ -10,13 +10,13 @@ from oros.abi.errors import OrosError, OverBudget
 from oros.abi.events import Parked, Received, Signalled
 from oros.abi.ids import PERSON
 from oros.abi.message import Ask
+from oros.flow.scope import Scope
 from oros.kernel import dispatch, thinking
 from oros.kernel.actions import Action, Again, Do, Finish, Pause, Rest, Think
 from oros.kernel.ending import ends, reap
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine, is_idle
 from oros.kernel.process import Process, State
-from oros.kernel.scope import Scope
 from oros.kernel.shapes import decide
 
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oros.abi.acts import WORST, Act
 from oros.abi.errors import NoDevice, NoProcess
 from oros.abi.events import CallEntered
 from oros.abi.grants import MountPoint
@@ -16,13 +17,13 @@ from oros.abi.manifest import Program
 from oros.abi.message import Json
 from oros.abi.ports import Clock, Device, FileServer, Model, Random, Store, Tool
 from oros.abi.watch import Fact, Token
+from oros.flow.scope import Scope
+from oros.flow.timers import Timers
 from oros.kernel.budget import Accounts
 from oros.kernel.journal import Journal
 from oros.kernel.process import Process, State, Table
-from oros.kernel.scope import Scope
 from oros.kernel.shapes import Shapes
 from oros.kernel.slots import Slots
-from oros.kernel.timers import Timers
 
 Tell = Callable[[Sequence[Fact | Token]], None]
 """Who is told of committed facts and of tokens, if anybody."""
@@ -127,6 +128,11 @@ class Machine:
             raise NoDevice(f"there is no tool {name!r}", f"tools: {there}")
         return found
 
+    def act_of(self, name: str) -> Act:
+        """What a tool does, by its manifest; the worst, if it is gone."""
+        found = self.world.tools.get(name)
+        return found.spec.act if found is not None else WORST
+
     def effective_nice(self, process: Process) -> int:
         """The declared class, or a better one lent by a parent that waits for this process."""
         nice = process.nice
@@ -172,4 +178,4 @@ def args_of(entered: CallEntered) -> Mapping[str, Json]:
 
 def is_idle(process: Process) -> bool:
     """It waits for something outside and needs no task."""
-    return process.state is State.WAITING and process.on in ("message", "person", "child", "timer")
+    return process.state is State.WAITING and process.on not in ("model", "call")

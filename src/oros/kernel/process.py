@@ -13,10 +13,12 @@ from oros.abi.errors import NoProcess, Panic
 from oros.abi.events import (
     CallEntered,
     CallReturned,
+    Carded,
     Doubted,
     Event,
     Exited,
     Forked,
+    Granted,
     ModelCalled,
     ModelReplied,
     Mounted,
@@ -26,8 +28,9 @@ from oros.abi.events import (
     Received,
     Signalled,
     Spawned,
+    Spent,
 )
-from oros.abi.grants import NO_LIMITS, NO_USAGE, Limits, MountPoint, Usage
+from oros.abi.grants import NO_LIMITS, NO_USAGE, Grant, Limits, MountPoint, Usage
 from oros.abi.ids import PERSON, START, Pid, Seq
 from oros.abi.intern import one
 from oros.abi.labels import SYSTEM, Label
@@ -94,6 +97,10 @@ class Process:
     status: int | None = None
     answer: str = ""
     changed: float = 0.0
+    # what it was granted beyond its user's words, what was denied, and the acts it has spent
+    grants: tuple[Grant, ...] = ()
+    denied: tuple[str, ...] = ()
+    spent: tuple[tuple[str, int], ...] = ()
     # what it used, and holds in reserve for the call in flight
     usage: Usage = NO_USAGE
     reserved: Usage = NO_USAGE
@@ -126,13 +133,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
     process.changed = time
     match event:
         case Spawned():
-            process.ppid, process.model = event.parent, event.model
-            process.program, process.calls = event.program.name, one(event.program.calls)
-            process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
-            process.root, process.accounts = event.root, event.accounts
-            process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
-            process.started = process.heard = time
-            move(process, State.READY)
+            spawned(process, event, time)
         case Forked():
             copied(process, event, time)
         case Received():
@@ -148,13 +149,19 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             move(process, State.RUNNING)
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
+            if event.act and event.verdict == "allow":
+                spend(process, event.act)
             move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
         case CallReturned():
             process.usage += event.outcome.usage + Usage(seconds=event.seconds)
             process.label = one(process.label | event.outcome.label)
             move(process, State.RUNNING)
+        case Granted() | Spent():
+            granted(process, event)
         case Doubted():
             move(process, State.WAITING, "person")
+        case Carded():
+            move(process, State.WAITING, "card")
         case Parked():
             move(process, State.WAITING, event.on)
         case Signalled():
@@ -173,6 +180,18 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             pass
 
 
+def spawned(process: Process, event: Spawned, time: float) -> None:
+    """Fold the first event of a process that was started."""
+    process.ppid, process.model = event.parent, event.model
+    process.program, process.calls = event.program.name, one(event.program.calls)
+    process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
+    process.root, process.accounts = event.root, event.accounts
+    process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
+    process.grants = one(event.grants)
+    process.started = process.heard = time
+    move(process, State.READY)
+
+
 def copied(process: Process, event: Forked, time: float) -> None:
     """Fold a copy's first event: the original's rows were folded before; its account is new."""
     process.ppid, process.limits, process.started = event.parent, event.limits, time
@@ -182,8 +201,28 @@ def copied(process: Process, event: Forked, time: float) -> None:
     process.status, process.answer = None, ""
 
 
+def spend(process: Process, act: str) -> None:
+    """Count a call of a class."""
+    counts = dict(process.spent)
+    process.spent = tuple((counts | {act: counts.get(act, 0) + 1}).items())
+
+
+def granted(process: Process, event: Granted | Spent) -> None:
+    """Fold what the person said: what is granted is denied no more, and the other way round."""
+    if isinstance(event, Spent):
+        spend(process, event.act)
+        return
+    named = {g.name for g in event.grants}
+    process.grants = (*(g for g in process.grants if g.name not in event.denied), *event.grants)
+    process.denied = (*(d for d in process.denied if d not in named), *event.denied)
+    if event.card:
+        move(process, State.READY)
+
+
 def signalled(process: Process, event: Signalled) -> None:
-    """Fold a signal: STOP remembers where to go on, CONT goes on there."""
+    """Fold a signal: STOP remembers where to go on, CONT goes on there; INT puts a card away."""
+    if event.signal == "INT" and process.state is State.WAITING and process.on == "card":
+        move(process, State.READY)
     if event.signal == "STOP" and process.state is not State.STOPPED:
         process.resume = State.READY if process.on in ("", "model", "call") else process.state
         on = process.on

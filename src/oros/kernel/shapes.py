@@ -45,6 +45,8 @@ def decide(shapes: Shapes, image: Image) -> Action:
         return Again(image.open)
     if image.error:
         return Pause(image.error)
+    if image.card is not None:
+        return Rest("card")
     if image.interrupted:
         return Rest("message")
     if image.same >= SAME_CALLS:

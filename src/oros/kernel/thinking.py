@@ -28,12 +28,12 @@ from oros.abi.ports import (
 from oros.abi.syscalls import TABLE
 from oros.abi.watch import Token, token
 from oros.kernel.actions import Think
-from oros.kernel.context import CHARS_A_TOKEN
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
 from oros.kernel.slots import Lease
+from oros.paging.context import CHARS_A_TOKEN
 
 RETRIES = 4
 BACKOFF = 0.25

@@ -14,6 +14,7 @@ Event = Mapping[str, Any]
 WAITS = {
     "message": "waits for a message",
     "person": "waits for you",
+    "card": "waits for your yes or no",
     "child": "waits for a child",
     "timer": "sleeps",
 }
@@ -111,6 +112,21 @@ def forked(event: Event) -> str:
     return f"copy of process {event['of']} as of event {event['at']}{race}"
 
 
+def item(of: Event) -> str:
+    """One line of a card."""
+    if not of["arg"]:
+        return f"{of['act']} by {of['tool']}, which you did not ask for"
+    return f"{of['act']}: {of['arg']} {json.dumps(of['value'], ensure_ascii=False)}"
+
+
+def granted(event: Event) -> str:
+    """What you said, or what a plan was made of."""
+    yes = ", ".join(g["said"] or g["what"] for g in event["grants"])
+    no = ", ".join(event["denied"])
+    plan = "planned from your words: " if event["planned"] else ""
+    return plan + "; ".join(x for x in (yes and f"yes: {yes}", no and f"no: {no}") if x)
+
+
 SAYS: dict[str, Callable[[Event], str]] = {
     "spawned": lambda e: f"{e['program']['name']} on {e['model']}: {e['goal']}",
     "forked": forked,
@@ -120,6 +136,9 @@ SAYS: dict[str, Callable[[Event], str]] = {
     "call_entered": entered,
     "call_returned": returned,
     "doubted": lambda e: f"{e['id']}: {e['question']}",
+    "carded": lambda e: f"asks you: {'; '.join(map(item, e['items']))}",
+    "granted": granted,
+    "spent": lambda e: f"process {e['by']} did {e['act']}",
     "parked": lambda e: WAITS.get(e["on"], str(e["on"])),
     "signalled": lambda e: f"{e['signal']} {e['why']}".strip(),
     "niced": lambda e: "foreground" if e["level"] == 0 else "background",

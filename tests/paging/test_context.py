@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oros.abi.message import Ask, Message, TextPart, say
-from oros.kernel.context import KEPT_TURNS, Context
+from oros.paging.context import KEPT_TURNS, Context
 
 turns = st.lists(st.tuples(st.booleans(), st.text(max_size=400)), min_size=1, max_size=40)
 

@@ -2,7 +2,7 @@ import pytest
 
 from oros.abi.errors import Invalid
 from oros.abi.grants import MountPoint
-from oros.kernel.namespace import narrow, needing, reviewed
+from oros.monitor.namespace import narrow, needing, reviewed
 
 WORK, PROC = MountPoint("/work", "work:/x", "rw"), MountPoint("/proc", "proc:")
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from oros.abi import wire
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.syscalls import TABLE
-from oros.kernel.monitor import check
 from oros.kernel.process import Process, Table
+from oros.monitor.access import Actor, Kin, access, named
 
 # 2 has the child 4, which has the child 6; 3 is another program of the person, with the child 5.
 FAMILY = {0: 0, 1: 0, 2: 0, 3: 0, 4: 2, 5: 3, 6: 4}
@@ -26,9 +26,13 @@ def table() -> Table:
 
 def verdict(me: int, name: str, right: str = "rw", calls: tuple[str, ...] = (), **args) -> str:
     rows = table()
-    if calls:
-        rows[Pid(me)].calls = calls
-    refused = check(rows[Pid(me)], wire.decode_call(name, args), right, rows)
+    call, row = wire.decode_call(name, args), rows[Pid(me)]
+    pid = named(call)
+    kin = Kin()
+    if pid is not None and pid in rows:
+        below, tree = rows.is_below(rows[pid], row.pid), rows[pid].root == row.root
+        kin = Kin(there=True, below=below, tree=tree, parent=pid == row.ppid)
+    refused = access(Actor(row.pid, row.program, calls or row.calls), call, right, kin)
     return refused.code if refused else "allow"
 
 
@@ -53,6 +57,12 @@ def test_only_the_person_gives_folders_and_hosts(pid: int, more: dict) -> None:
     assert verdict(pid, "spawn", goal="x") == "allow"
     assert verdict(pid, "spawn", goal="x", **more) == "EACCES"
     assert verdict(PERSON, "spawn", goal="x", **more) == "allow"
+
+
+@pytest.mark.parametrize("name", ["allow", "deny"])
+def test_only_the_person_grants(name: str) -> None:
+    assert verdict(PERSON, name, pid=2) == "allow"
+    assert verdict(INIT, name, pid=2) == verdict(2, name, pid=2) == "EACCES"
 
 
 TOUCH = {

@@ -1,0 +1,1 @@
+"""Structured concurrency: scopes that can be cut, timers over a clock."""

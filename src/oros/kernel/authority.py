@@ -1,0 +1,111 @@
+"""What a process may do on its user's behalf: words, grants, uses; and the cards it asks by.
+
+It gathers what the monitor decides on; it decides nothing. `allow` and `deny` are the person's.
+"""
+
+from collections.abc import Iterator
+
+from oros.abi.acts import Item
+from oros.abi.errors import Invalid
+from oros.abi.events import Carded, Granted, Signalled, Spent
+from oros.abi.grants import Grant
+from oros.abi.ids import INIT, PERSON, Pid
+from oros.abi.message import Json
+from oros.abi.syscalls import Allow, Deny, Outcome
+from oros.kernel.changes import Change, Result
+from oros.kernel.image import Image
+from oros.kernel.journal import Entry
+from oros.kernel.machine import Machine
+from oros.kernel.process import Process
+from oros.monitor.access import OTHERS
+from oros.monitor.cards import MOST, answered, merged, traced
+from oros.monitor.grants import Authority, narrowed
+from oros.monitor.phrases import said
+from oros.monitor.values import canon
+
+
+def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The classes of act that there are, each with what users say who ask for it."""
+    found: dict[str, tuple[str, ...]] = {OTHERS.name: OTHERS.triggers}
+    for name, tool in m.world.tools.items():
+        act = tool.spec.act.name or name
+        found[act] = (*found.get(act, ()), *tool.spec.act.triggers)
+    return tuple(found.items())
+
+
+def grants_of(m: Machine, process: Process, image: Image) -> tuple[Grant, ...]:
+    """All grants of a process: of its user's words, and what came besides."""
+    known = classes(m)
+    return (*(g for text in image.words for g in said(text, known)), *process.grants)
+
+
+def authority(m: Machine, process: Process, image: Image) -> Authority:
+    """Its grants as the monitor takes them."""
+    return Authority.of(grants_of(m, process, image), process.denied)
+
+
+def given(m: Machine, parent: Process) -> tuple[Grant, ...]:
+    """What a child gets of its parent: all that it has itself. The person gives their words."""
+    if parent.pid == PERSON:
+        return ()
+    return narrowed(authority(m, parent, m.journal.peek(parent.pid)).grants)
+
+
+def above(m: Machine, process: Process) -> Iterator[Process]:
+    """The process and those above it that share its grants."""
+    return (row for row in m.table.ancestors(process) if row.pid != PERSON and row.alive)
+
+
+def spent(m: Machine, process: Process, act: str) -> int:
+    """How often a class of act was done under the grants that a process shares."""
+    return max((dict(row.spent).get(act, 0) for row in above(m, process)), default=0)
+
+
+def charge(m: Machine, process: Process, act: str) -> list[Entry]:
+    """What a call of a class costs those above its caller."""
+    if not act:
+        return []
+    return [(r, Spent(act, process.pid)) for r in above(m, process) if r is not process]
+
+
+async def card(m: Machine, process: Process, image: Image, items: list[Item]) -> None:
+    """Ask the person; after some cards without a word of theirs the task pauses instead."""
+    if image.cards >= MOST:
+        why = f"it asked {image.cards} times: look at what it wants (oros grants {process.pid})"
+        await m.journal.sync((process, Signalled("STOP", INIT, why)))
+        return
+    found = merged(traced(i, image.results) for i in items)
+    await m.journal.sync((process, Carded(found, tuple(a.id for a in image.queue))))
+
+
+def allow(m: Machine, _: Process, call: Allow) -> Result:
+    """The person grants what a card asks, or something more."""
+    image = m.journal.peek(call.pid)
+    if call.what:
+        known = call.what in dict(classes(m))
+        grants: tuple[Grant, ...] = (Grant("value", canon(call.what), said=call.what, by="person"),)
+        if known:
+            grants = (Grant("act", call.what, uses=call.uses, said=call.what, by="person"),)
+        return grant(m, call.pid, Granted(grants))
+    if image.card is None:
+        raise Invalid(f"allow: process {call.pid} asks nothing", "say what: oros allow PID WHAT")
+    return grant(m, call.pid, answered(image.card.items, call.items, call.instead))
+
+
+def deny(m: Machine, _: Process, call: Deny) -> Result:
+    """The person says no to a card, or takes a grant back, from all below too."""
+    image = m.journal.peek(call.pid)
+    if not call.what:
+        if image.card is None:
+            raise Invalid(f"deny: process {call.pid} asks nothing", "oros grants PID lists names")
+        return grant(m, call.pid, answered(image.card.items, (0,)))
+    rows = [m.table[call.pid], *m.table.below(call.pid)]
+    entries: list[Entry] = [(r, Granted((), (call.what,))) for r in rows if r.alive]
+    return Change(Outcome(value={"denied": [call.what]}), entries)
+
+
+def grant(m: Machine, pid: Pid, event: Granted) -> Change:
+    """Journal what the person said, and let the process go on."""
+    target = m.table[pid]
+    value: Json = {"granted": [g.name for g in event.grants], "denied": [*event.denied]}
+    return Change(Outcome(value=value), [(target, event)], [lambda: m.start(target)])

@@ -1,0 +1,74 @@
+"""Cards: what the person is asked about values, and what the answer grants. Pure.
+
+A card holds values and where they came from, never words of a model.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from oros.abi.acts import Item
+from oros.abi.errors import Invalid
+from oros.abi.events import Granted
+from oros.abi.grants import Grant
+from oros.monitor import values
+from oros.monitor.handles import Result
+
+MOST = 3
+"""Cards that a task may show until its user says something; then it pauses."""
+
+AROUND = 60
+"""Characters of an excerpt on either side of a value."""
+
+
+def granted(item: Item) -> Grant:
+    """What a yes to an item grants: the value in this place, or one call of the class."""
+    if not item.arg:
+        return Grant("act", item.act, uses=1, by="person", said=item.act)
+    where = f"{item.act} {item.arg}"
+    return Grant("value", values.canon(item.value), scope=where, by="person", said=item.value)
+
+
+def answered(items: Sequence[Item], chosen: Iterable[int] = (), instead: str = "") -> Granted:
+    """The answer to a card: yes to the chosen items (from 1; none given: all), no to the others.
+
+    `instead`: another value in the place of the one item that was chosen. Raises: Invalid.
+    """
+    wanted = set(chosen) or set(range(1, len(items) + 1))
+    if wanted != {0} and not wanted <= set(range(1, len(items) + 1)):
+        raise Invalid(f"the card has the items 1 to {len(items)}")
+    yes = [i for n, i in enumerate(items, 1) if n in wanted]
+    no = [i for n, i in enumerate(items, 1) if n not in wanted]
+    if instead:
+        if len(yes) != 1 or not yes[0].arg:
+            raise Invalid("another value is for one item", "say which: --item N")
+        no, yes = [*no, yes[0]], [replace(yes[0], value=instead)]
+    return Granted(tuple(map(granted, yes)), tuple(granted(i).name for i in no), card=True)
+
+
+def merged(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Each value once for each place; acts as often as they are asked for."""
+    found: dict[object, Item] = {}
+    for number, item in enumerate(items):
+        found.setdefault(
+            (item.act, item.arg, values.canon(item.value)) if item.arg else number, item
+        )
+    return tuple(found.values())
+
+
+def traced(item: Item, results: Mapping[str, Result]) -> Item:
+    """An item with the place where its value was first seen, and others' words around it."""
+    for name, result in results.items():
+        for _, leaf in values.leaves(result.value):
+            text = str(leaf)
+            place = text.find(item.value)
+            if item.value and place >= 0:
+                source = f"{item.source}; first seen in ${name} ({result.tool})"
+                return replace(item, source=source, excerpt=around(text, place, len(item.value)))
+    return item
+
+
+def around(text: str, place: int, size: int) -> str:
+    """A piece of a text, on one line."""
+    before, after = max(0, place - AROUND), place + size + AROUND
+    piece = " ".join(text[before:after].split())
+    return ("..." if before else "") + piece + ("..." if after < len(text) else "")

@@ -1,0 +1,94 @@
+"""The grants of a process as the monitor uses them: which values they name, what is left. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from oros.abi.acts import Role
+from oros.abi.grants import Grant
+from oros.abi.message import Json
+from oros.monitor import values
+
+FITS: dict[str, frozenset[str]] = {
+    "target": frozenset({"id", "number", "account"}),
+    "value": frozenset({"amount", "number"}),
+    "secret": frozenset({"number"}),
+}
+"""In which forms a bare number may have been said, by its role: "June 13" names no file."""
+
+SECRETS = frozenset({"quoted", "token", "number"})
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What a process may do and name: its grants without those that were denied."""
+
+    grants: tuple[Grant, ...] = ()
+    denied: frozenset[str] = frozenset()
+    named: dict[str, list[Grant]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, grants: Iterable[Grant], denied: Iterable[str] = ()) -> "Authority":
+        """Arrange grants so that a value is found at once."""
+        no = frozenset(denied)
+        kept = tuple(g for g in grants if g.name not in no)
+        named: dict[str, list[Grant]] = {}
+        for grant in kept:
+            if grant.kind == "value" and grant.form != "phrase":
+                named.setdefault(grant.what, []).append(grant)
+        return cls(kept, no, named)
+
+    def uses(self, act: str) -> int:
+        """How many calls of a class were asked for."""
+        return sum(
+            1 << 30 if g.uses is None else g.uses
+            for g in self.grants
+            if g.kind == "act" and g.what == act
+        )
+
+    @property
+    def follows(self) -> bool:
+        """Whether the user handed a decision to what a source says."""
+        return any(g.kind == "follow" for g in self.grants)
+
+    def names(self, value: Json, role: Role, scope: str) -> bool:
+        """Whether the user said this very value, in a form that fits its role."""
+        what = values.canon(value)
+        for grant in self.named.get(what, ()):
+            if grant.scope:
+                if grant.scope == scope:
+                    return True
+            elif fits(grant, what, role):
+                return True
+        if role == "secret" or values.is_number(what):
+            return False
+        return any(
+            run(values.words_of(what), g.what)
+            for g in self.grants
+            if g.kind == "value" and g.form == "phrase" and g.scope in ("", scope)
+        )
+
+    def known(self) -> list[str]:
+        """The values that the user named, as they said them."""
+        return [g.said or g.what for g in self.grants if g.kind == "value" and g.form != "phrase"]
+
+
+def fits(grant: Grant, what: str, role: Role) -> bool:
+    """Whether a value that was said in some form may play a role."""
+    if role == "secret":
+        return grant.form in SECRETS
+    if not values.is_number(what):
+        return True
+    return grant.form in FITS.get(role, FITS["target"])
+
+
+def run(words: Sequence[str], text: str) -> bool:
+    """Whether two or more words stand one after another in a text of words."""
+    return len(words) > 1 and f" {' '.join(words)} " in f" {text} "
+
+
+def narrowed(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """What a child is given: the same, as its parent's; nothing is added."""
+    return tuple(
+        Grant(g.kind, g.what, g.form, g.uses, g.scope, "parent", g.said)
+        for g in dict.fromkeys(grants)
+    )

@@ -1,0 +1,239 @@
+"""Values as handles: a field of an earlier outcome, passed on by its place, not by its text.
+
+`$c12[0].sender` is that field of what call c12 gave. A value that is passed on so keeps the label
+that the tool's manifest gives its field; whatever a model writes out has the model's own label.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from oros.abi.acts import WORST, Act, FieldKind, Role
+from oros.abi.errors import Invalid
+from oros.abi.labels import Integrity, Label
+from oros.abi.message import Json
+from oros.monitor import values
+from oros.monitor.grants import Authority
+
+NO_AUTHORITY = Authority()
+
+HANDLE = re.compile(r"\$(c\d+)((?:\.[\w-]+|\[\d+\]|\[\"[^\"]*\"\])*)")
+STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]|\[\"([^\"]*)\"\]")
+WITHHELD = "[secret: not shown]"
+ROLES: frozenset[str] = frozenset({"target", "value", "secret", "text", "label", "enum", "when"})
+
+Step = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call of a tool gave, and what it was asked with."""
+
+    tool: str
+    value: Json
+    args: Mapping[str, Json]
+    act: Act = WORST
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One value in the arguments of a call, with its role and label.
+
+    `handle`: where it was taken from, "" if the model wrote it. `chosen`: the record that it is of
+    was named by the user, so that nobody else chose it.
+    """
+
+    path: str
+    role: Role
+    value: Json
+    label: Label
+    handle: str = ""
+    chosen: bool = False
+
+
+def kind_of(act: Act, path: Sequence[str]) -> FieldKind:
+    """What a manifest says of a field of an outcome; free text if nothing."""
+    exact = act.fields.get(".".join(path))
+    if exact is not None:
+        return exact
+    for pattern, kind in act.fields.items():
+        parts = pattern.split(".") if pattern else []
+        if len(parts) == len(path) and all(p in ("*", x) for p, x in zip(parts, path, strict=True)):
+            return kind
+    return "free"
+
+
+def label_of(act: Act, tool: str, value: Json) -> Label:
+    """The label of an outcome: as low as the lowest field in it."""
+    origins = frozenset({f"tool:{tool}"})
+    kinds = {kind_of(act, path) for path, leaf in values.leaves(value) if leaf not in (None, "")}
+    low = bool(kinds & {"free", "name"})
+    return Label(Integrity.THIRD if low else Integrity.PROVIDER, None, origins)
+
+
+def public(act: Act, value: Json, path: tuple[str, ...] = ()) -> Json:
+    """An outcome without its secrets: those are never shown to a model, nor kept."""
+    if isinstance(value, dict):
+        return {k: public(act, v, (*path, str(k))) for k, v in value.items()}
+    if isinstance(value, list):
+        return [public(act, v, path) for v in value]
+    if value is not None and kind_of(act, path) == "secret":
+        return WITHHELD
+    return value
+
+
+@dataclass(slots=True)
+class Filling:
+    """One set of arguments while its handles are replaced; `mine`: the label of who wrote them."""
+
+    act: Act
+    results: Mapping[str, Result]
+    mine: Label
+    authority: Authority
+    found: list[Arg] = field(default_factory=list)
+
+    def walk(self, value: Json, path: tuple[str, ...]) -> Json:
+        """A value without handles; what is in it is noted. Raises: Invalid."""
+        if isinstance(value, dict):
+            unknown = [k for k in value if not declared(self.act, (*path, str(k)))]
+            self.found += [Arg(".".join(path), "target", str(k), self.mine) for k in unknown]
+            return {k: self.walk(v, (*path, str(k))) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.walk(v, path) for v in value]
+        if isinstance(value, str) and (match := HANDLE.fullmatch(value)):
+            return self.follow(match, path)
+        if value is not None:
+            role = role_of(self.act, path, value)
+            self.found.append(Arg(".".join(path), role, value, self.mine))
+        return value
+
+    def follow(self, match: re.Match[str], path: tuple[str, ...]) -> Json:
+        """The value at a handle. Raises: Invalid if nothing is there."""
+        result, steps = self.results.get(match[1]), steps_of(match[2])
+        inner = at(result.value, steps) if result is not None else None
+        if result is None or inner is None:
+            why = f"{match[0]}: there is no such value"
+            raise Invalid(why, "a result shows its id, such as $c12; go on from there: $c12[0].id")
+        base = [s for s in steps if isinstance(s, str)]
+        chosen = is_chosen(result, steps, self.authority)
+        for below, leaf in values.leaves(inner):
+            where, label = (*path, *below), label_of_field(result, (*base, *below))
+            label = Label(label.integrity, self.mine.readers, label.origins | self.mine.origins)
+            role = role_of(self.act, where, leaf)
+            self.found.append(Arg(".".join(where), role, leaf, label, match[0], chosen))
+        return inner
+
+
+def fill(
+    given: Mapping[str, Json],
+    act: Act,
+    results: Mapping[str, Result],
+    mine: Label,
+    authority: Authority,
+) -> tuple[dict[str, Json], list[Arg]]:
+    """Arguments with their handles replaced by values, and each value with role and label.
+
+    `mine` is the label of whoever wrote them. Raises: Invalid for a handle of nothing.
+    """
+    filling = Filling(act, results, mine, authority)
+    return {k: filling.walk(v, (k,)) for k, v in given.items()}, filling.found
+
+
+def declared(act: Act, path: Sequence[str]) -> bool:
+    """Whether a manifest speaks of an argument, or of one within it."""
+    name = ".".join(path)
+    return any(r == name or r.startswith(f"{name}.") for r in act.roles) or len(path) == 1
+
+
+def role_of(act: Act, path: Sequence[str], value: Json) -> Role:
+    """The role of an argument; a target if nothing is said, but a yes or no reaches nobody."""
+    found = act.roles.get(".".join(path))
+    if found is None:
+        return "enum" if isinstance(value, bool) else "target"
+    return found
+
+
+def label_of_field(result: Result, path: Sequence[str]) -> Label:
+    """The label of one field of a result."""
+    low = kind_of(result.act, path) in ("free", "name", "secret")
+    origins = frozenset({f"tool:{result.tool}"})
+    return Label(Integrity.THIRD if low else Integrity.PROVIDER, None, origins)
+
+
+def steps_of(text: str) -> list[Step]:
+    """The steps of a handle: names and places."""
+    return [
+        int(m[2]) if m[2] is not None else cast("str", m[1] if m[1] is not None else m[3])
+        for m in STEP.finditer(text)
+    ]
+
+
+def at(value: Json, steps: Sequence[Step]) -> Json:
+    """What stands at a place in a value; None if nothing does."""
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def is_chosen(result: Result, steps: Sequence[Step], authority: Authority) -> bool:
+    """Whether the user named the record that a handle leads into, and only that one fits.
+
+    A record is named by a field that says what it is called, by its key, or by a call all of whose
+    targets the user said and that gave just one.
+    """
+    for end in range(len(steps) + 1):
+        record = at(result.value, steps[:end])
+        base = [s for s in steps[:end] if isinstance(s, str)]
+        if end and isinstance(steps[end - 1], str) and is_key(result, steps[: end - 1], authority):
+            return authority.names(steps[end - 1], "target", "")
+        if not isinstance(record, dict) or not is_named(result.act, record, base, authority):
+            continue
+        if end and isinstance(steps[end - 1], int):
+            rows = at(result.value, steps[: end - 1])
+            named = [
+                r for r in rows if isinstance(r, dict) and is_named(result.act, r, base, authority)
+            ]
+            return len(named) == 1
+        return True
+    return is_asked(result, authority) and is_alone(result.value, steps)
+
+
+def is_named(
+    act: Act, record: Mapping[str, Json], base: Sequence[str], authority: Authority
+) -> bool:
+    """Whether a field of a record is a value that the user said."""
+    return any(
+        isinstance(value, str) and value and authority.names(value, "target", "")
+        for key, value in record.items()
+        if kind_of(act, (*base, key)) in ("name", "structured")
+    )
+
+
+def is_key(result: Result, steps: Sequence[Step], authority: Authority) -> bool:
+    """Whether the keys of an object are names of records: not fields that a manifest knows."""
+    holder = at(result.value, steps)
+    base = [s for s in steps if isinstance(s, str)]
+    if not isinstance(holder, dict):
+        return False
+    pattern = ".".join([*base, "*"])
+    return any(f == pattern or f.startswith(f"{pattern}.") for f in result.act.fields) and any(
+        authority.names(key, "target", "") for key in holder
+    )
+
+
+def is_asked(result: Result, authority: Authority) -> bool:
+    """Whether the user said all that the call was asked with."""
+    asked = [leaf for _, leaf in values.leaves(dict(result.args)) if leaf is not None]
+    return bool(asked) and all(authority.names(leaf, "target", "") for leaf in asked)
+
+
+def is_alone(value: Json, steps: Sequence[Step]) -> bool:
+    """Whether no list on the way to a value holds another one."""
+    for end, step in enumerate(steps):
+        if isinstance(step, int) and len(at(value, steps[:end])) != 1:
+            return False
+    return True

@@ -1,0 +1,188 @@
+"""What a user's words ask for: classes of act with counts, values they name, sources to follow.
+
+A trigger is a phrase such as `send|write|reply mail|message`: words in this order within one
+sentence, few others between them, `*` for more, `a|b` for either; words are compared by their stem.
+So a plan needs no model, and no text but the user's can change it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from oros.abi.acts import Act
+from oros.abi.grants import Grant
+from oros.monitor import values
+
+GAP, WIDE = 4, 14
+"""Words that may stand between two of a trigger; with `*` between them."""
+
+MANY = 16
+"""How many calls a plural asks for at most."""
+
+_PLURAL = """each every all both everyone everybody them these those many several
+respective corresponding people participants members users"""
+PLURAL = frozenset(_PLURAL.split())
+NOT = frozenset({"not", "never", "don't", "dont", "without", "no"})
+FOLLOW = (
+    "do|follow|perform|complete|execute|finish|carry|process|handle|implement|solve|work|act "
+    "action|instruction|task|step|todo|todos|to-do|to-dos|item|request|order|demand",
+    "do|follow what|whatever|everything says|asks|tells|requests|wants|describes|specifies|lists",
+    "as instructed|described|requested|told|asked|specified|listed",
+)
+_SOURCES = """email emails mail mails e-mail message messages file files document documents page
+pages website webpage site url link note notes channel inbox letter ticket issue comment post list
+calendar event invitation chat thread attachment pdf readme"""
+SOURCES = frozenset(_SOURCES.split())
+_SMALL = """
+a an and are as at be but by can could do does did for from get give had has have he her his
+how i if in into is it its just like make me my no not of on or our out please she so some that the
+their them then there they this to up us was we were what when where which who will with would
+you your"""
+SMALL = frozenset(_SMALL.split())
+
+
+def stem(word: str) -> str:
+    """A word without its ending, as far as English goes."""
+    for end in ("ing", "ed", "es", "s", "e"):
+        if word.endswith(end) and len(word) - len(end) >= 3:
+            return word[: -len(end)]
+    return word
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, and its lines."""
+    return [s for s in re.split(r"(?<=[.?!:;])\s+|\n+", text) if s.strip()]
+
+
+@lru_cache(1024)
+def compiled(trigger: str) -> tuple[tuple[frozenset[str], int], ...]:
+    """A trigger as sets of stems, each with the gap that may stand before it."""
+    found: list[tuple[frozenset[str], int]] = []
+    gap = 0
+    for part in trigger.lower().split():
+        if part == "*":
+            gap = WIDE
+            continue
+        found.append((frozenset(stem(w) for w in part.split("|")), gap or GAP))
+        gap = 0
+    return tuple(found)
+
+
+def hits(trigger: str, words: Sequence[str]) -> set[int]:
+    """Where in a sentence a trigger begins; not where the user says not to."""
+    steps = compiled(trigger)
+    stems = [stem(w) for w in words]
+    found: set[int] = set()
+    for start, word in enumerate(stems):
+        if not steps or word not in steps[0][0] or (start and words[start - 1] in NOT):
+            continue
+        if reaches(steps, stems, start):
+            found.add(start)
+    return found
+
+
+def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], start: int) -> bool:
+    """Whether all of a trigger is found from its first word on."""
+    ends = {start}
+    for wanted, gap in steps[1:]:
+        ends = {
+            i
+            for end in ends
+            for i in range(end + 1, min(len(stems), end + gap + 2))
+            if stems[i] in wanted
+        }
+        if not ends:
+            return False
+    return True
+
+
+def acts(text: str, known: Mapping[str, Act]) -> list[Grant]:
+    """The classes of act that a user's words ask for, each with a count."""
+    counts: dict[str, int] = {}
+    said: dict[str, str] = {}
+    for sentence in sentences(text):
+        words = values.words_of(sentence)
+        for name, act in known.items():
+            starts: set[int] = set()
+            for trigger in act.triggers:
+                starts |= hits(trigger, words)
+            if starts:
+                counts[name] = counts.get(name, 0) + uses(sentence, words, starts)
+                said.setdefault(name, sentence.strip())
+    return [Grant("act", n, uses=min(c, MANY), said=said[n]) for n, c in counts.items()]
+
+
+def uses(sentence: str, words: Sequence[str], starts: Iterable[int]) -> int:
+    """How many calls a sentence asks for: once a verb, or once an object it names."""
+    if PLURAL & set(words):
+        return MANY
+    objects = {values.canon(m[0]) for m in values.EMAIL.finditer(sentence)}
+    objects |= {values.canon(m[0]) for m in values.ACCOUNT.finditer(sentence)}
+    objects |= {values.canon(m[1]) for m in values.QUOTED.finditer(sentence)}
+    objects |= {n for run in names(sentence) for n in run[:1]}
+    joined = 1 + words.count("and") + sentence.count(",")
+    return max(len(set(starts)), min(len(objects), joined), 1)
+
+
+def follows(text: str) -> list[Grant]:
+    """Where the user hands the decision to what a source says."""
+    found = []
+    for sentence in sentences(text):
+        words = values.words_of(sentence)
+        source = bool(SOURCES & set(words)) or bool(values.links(sentence))
+        source = source or values.DOTTED.search(sentence) is not None
+        if source and any(hits(trigger, words) for trigger in FOLLOW):
+            found.append(Grant("follow", sentence.strip(), said=sentence.strip()))
+    return found
+
+
+def names(text: str) -> list[list[str]]:
+    """Runs of words that begin with a capital: each run, whole first, then its parts."""
+    found = []
+    word = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
+    run = rf"{word}(?:\s+(?:(?:of|the|and|de|la|le|du|&)\s+)?{word}|\s+\d+(?!\S*[:/-]))*"
+    for match in re.finditer(run, text):
+        words = match[0].split()
+        spans = [" ".join(words[i:]) for i in range(len(words))]
+        spans += [w for w in words if w[:1].isupper() and w not in spans]
+        found.append(spans)
+    return found
+
+
+FORMS = (
+    ("quoted", values.QUOTED),
+    ("email", values.EMAIL),
+    ("url", values.URL),
+    ("path", values.PATH),
+    ("dotted", values.DOTTED),
+    ("account", values.ACCOUNT),
+    ("amount", values.AMOUNT),
+    ("id", values.ID),
+    ("number", values.NUMBER),
+    ("token", values.TOKEN),
+)
+
+
+def mint(text: str) -> list[Grant]:
+    """The values that a user's words name, each in its form; `phrase` is any run of their words."""
+    spans = [(form, m[m.lastindex or 0]) for form, p in FORMS for m in p.finditer(text)]
+    spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
+    words = values.words_of(text)
+    bare = (w.lstrip("@#") for w in words)
+    spans += [
+        ("word", w) for w in bare if len(w) >= 2 and not values.is_number(w) and w not in SMALL
+    ]
+    found: dict[tuple[str, str], Grant] = {}
+    for form, span in spans:
+        what = values.canon(span if form == "quoted" else span.rstrip(".,;:!?)"))
+        if what:
+            found.setdefault((form, what), Grant("value", what, form, said=span))
+    phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
+    return [*found.values(), *phrase]
+
+
+@lru_cache(256)
+def said(text: str, known: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Grant, ...]:
+    """All that a user's words grant; `known`: classes of act with their triggers."""
+    table = {name: Act(name, triggers=triggers) for name, triggers in known}
+    return (*acts(text, table), *follows(text), *mint(text))
