@@ -62,6 +62,10 @@ class Setup:
         info = ModelInfo("scripted", 32768, slots, frozenset({"tools", "resume"}), price)
         self.model = ScriptedModel(self._answer, info, VirtualClock(), **model)
         self.script = script
+        self.tools = {
+            "slow": Tool(ToolSpec("slow", "", {}, "idempotent"), Slow()),
+            "letter": Tool(ToolSpec("letter", "", {}, "read"), Letter()),
+        }
 
     def _answer(self, request):
         users = [m.text for m in request.messages if m.role == "user"]
@@ -76,10 +80,7 @@ class Setup:
         world = World(
             store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
             lambda _, __: PROGRAM, SHAPES,
-            tools={
-                "slow": Tool(ToolSpec("slow", "", {}, "idempotent"), Slow()),
-                "letter": Tool(ToolSpec("letter", "", {}, "read"), Letter()),
-            },
+            tools=self.tools,
         )  # fmt: skip
         kernel = Kernel(world)
         kernel.store = store

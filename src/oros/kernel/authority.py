@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from oros.abi.acts import Item
 from oros.abi.errors import Invalid
-from oros.abi.events import Carded, Granted, Signalled, Spent
+from oros.abi.events import Carded, Granted, Received, Signalled, Spent
 from oros.abi.grants import Grant
 from oros.abi.ids import INIT, PERSON, Pid
-from oros.abi.message import Json
+from oros.abi.labels import USER
+from oros.abi.message import Json, say
 from oros.abi.syscalls import Allow, Deny, Outcome
 from oros.kernel.changes import Change, Result
 from oros.kernel.image import Image
@@ -89,7 +90,15 @@ def allow(m: Machine, _: Process, call: Allow) -> Result:
         return grant(m, call.pid, Granted(grants))
     if image.card is None:
         raise Invalid(f"allow: process {call.pid} asks nothing", "say what: oros allow PID WHAT")
-    return grant(m, call.pid, answered(image.card.items, call.items, call.instead))
+    event = answered(image.card.items, call.items, call.instead)
+    change = grant(m, call.pid, event)
+    if (
+        call.instead
+    ):  # said without the value that it replaces: the user's words name what they name
+        place = event.grants[0].scope.partition(" ")[2]
+        said = say("user", f"For {place} take {call.instead}", USER)
+        change.entries.append((m.table[call.pid], Received(PERSON, said, "steer")))
+    return change
 
 
 def deny(m: Machine, _: Process, call: Deny) -> Result:

@@ -174,7 +174,8 @@ def mint(text: str) -> list[Grant]:
     ]
     found: dict[tuple[str, str], Grant] = {}
     for form, span in spans:
-        what = values.canon(span if form == "quoted" else span.rstrip(".,;:!?)"))
+        plain = span if form == "quoted" else span.rstrip(".,;:!?)")
+        what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Grant("value", what, form, said=span))
     phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
