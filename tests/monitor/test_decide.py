@@ -36,10 +36,14 @@ def asked(words: str, *more: Grant, denied=()) -> Authority:
     return Authority.of((*said(words, KNOWN), *more), denied)
 
 
+def deed_of(args, act=MAIL, effect="once", sink="app:mail") -> Deed:
+    return Deed("send", act, effect, args, sink, {a.path: a.value for a in args})
+
+
 def verdict(args, words="send an email to ann@b.example", label=THIRD, spent=0, effect="once",
             act=MAIL, sink="app:mail", more=(), denied=()):  # fmt: skip
-    who = Subject(label, asked(words, *more, denied=denied), spent)
-    return decide(Deed("send", act, effect, args, sink), who)
+    who = Subject(label, asked(words, *more, denied=denied), {"mail.send": spent})
+    return decide(deed_of(args, act, effect, sink), who)
 
 
 def test_what_has_no_consequence_is_allowed_to_anybody() -> None:
@@ -71,17 +75,17 @@ def test_outside_the_plan_is_refused_and_not_asked() -> None:
     assert "done as often" in again.reason
 
 
-def test_where_the_decision_was_handed_over_it_goes_on_a_sheet() -> None:
+def test_where_the_decision_was_handed_over_a_call_goes_on_a_sheet() -> None:
     words = "do the tasks in the email of Ann"
     found = verdict([arg("to", "eve@evil.example")], words)
     assert found.kind == "card"
-    assert [(i.arg, i.value) for i in found.items] == [
-        ("", "mail.send"),
-        ("to", "eve@evil.example"),
-    ]
+    assert [(i.arg, i.value) for i in found.items] == [("", '{"to": "eve@evil.example"}')]
     yes = cards.answered(found.items)
-    assert verdict([arg("to", "eve@evil.example")], words, more=yes.grants).kind == "allow"
-    assert verdict([arg("to", "eve@evil.example")], words, more=yes.grants, spent=1).kind == "card"
+    again = verdict([arg("to", "eve@evil.example")], words, more=yes.grants)
+    assert (again.kind, again.spends) == ("allow", f"mail.send {found.items[0].call}")
+    assert verdict([arg("to", "eva@evil.example")], words, more=yes.grants).kind == "card"
+    who = Subject(THIRD, asked(words, *yes.grants), {again.spends: 1})
+    assert decide(deed_of([arg("to", "eve@evil.example")]), who).kind == "card"
     no = cards.answered(found.items, (0,))
     assert verdict([arg("to", "eve@evil.example")], words, denied=no.denied).kind == "refuse"
 
@@ -201,12 +205,12 @@ def test_a_lower_label_never_allows_more(
     act, effect, args, words, more, denied, spent, high, other
 ) -> None:
     low = high | other
-    deed = Deed("send", act, effect, args, "app:mail")
+    deed = deed_of(args, act, effect)
     sunk = replace(deed, args=[replace(a, label=a.label | other) for a in args])
     mine = asked(words, *more, denied=denied)
-    before = RANK[decide(deed, Subject(high, mine, spent)).kind]
-    assert RANK[decide(deed, Subject(low, mine, spent)).kind] <= before
-    assert RANK[decide(sunk, Subject(high, mine, spent)).kind] <= before
+    before = RANK[decide(deed, Subject(high, mine, {"mail.send": spent})).kind]
+    assert RANK[decide(deed, Subject(low, mine, {"mail.send": spent})).kind] <= before
+    assert RANK[decide(sunk, Subject(high, mine, {"mail.send": spent})).kind] <= before
 
 
 @settings(max_examples=400)
@@ -214,16 +218,18 @@ def test_a_lower_label_never_allows_more(
 def test_fewer_grants_and_more_denials_never_allow_more(
     act, effect, args, words, more, denied, spent, label, data
 ) -> None:
-    deed = Deed("send", act, effect, args, "app:mail")
+    deed = deed_of(args, act, effect)
     whole = (*said(words, KNOWN), *more)
     part = data.draw(st.lists(st.sampled_from(whole), unique_by=id)) if whole else []
     kept = [g for g in whole if any(g is p for p in part)]
-    before = RANK[decide(deed, Subject(label, Authority.of(whole, denied), spent)).kind]
-    fewer = Subject(label, Authority.of(kept, denied), spent)
+    before = RANK[
+        decide(deed, Subject(label, Authority.of(whole, denied), {"mail.send": spent})).kind
+    ]
+    fewer = Subject(label, Authority.of(kept, denied), {"mail.send": spent})
     assert RANK[decide(deed, fewer).kind] <= before
     stricter = Authority.of(whole, [*denied, *(g.name for g in whole[:1])])
-    assert RANK[decide(deed, Subject(label, stricter, spent)).kind] <= before
-    spender = Subject(label, Authority.of(whole, denied), spent + 1)
+    assert RANK[decide(deed, Subject(label, stricter, {"mail.send": spent})).kind] <= before
+    spender = Subject(label, Authority.of(whole, denied), {"mail.send": spent + 1})
     assert RANK[decide(deed, spender).kind] <= before
 
 
@@ -231,10 +237,10 @@ def test_fewer_grants_and_more_denials_never_allow_more(
 def test_a_child_may_do_nothing_that_its_parent_may_not(
     act, effect, args, words, more, spent, label
 ) -> None:
-    deed = Deed("send", act, effect, args, "app:mail")
+    deed = deed_of(args, act, effect)
     whole = (*said(words, KNOWN), *more)
-    parent = decide(deed, Subject(label, Authority.of(whole), spent))
-    child = decide(deed, Subject(label, Authority.of(narrowed(whole)), spent))
+    parent = decide(deed, Subject(label, Authority.of(whole), {"mail.send": spent}))
+    child = decide(deed, Subject(label, Authority.of(narrowed(whole)), {"mail.send": spent}))
     assert RANK[child.kind] <= RANK[parent.kind]
 
 
@@ -242,15 +248,18 @@ def test_a_child_may_do_nothing_that_its_parent_may_not(
 def test_a_yes_to_all_of_a_card_lets_the_call_pass_and_a_no_to_any_does_not(
     args, words, spent, label
 ) -> None:
-    deed = Deed("send", MAIL, "once", args, "app:mail")
-    found = decide(deed, Subject(label, asked(words), spent))
+    deed = deed_of(args)
+    found = decide(deed, Subject(label, asked(words), {"mail.send": spent}))
     if found.kind != "card":
         return
     yes = cards.answered(found.items)
-    later = decide(deed, Subject(label, asked(words, *yes.grants), spent))
-    assert later.kind == "allow" or (later.kind == "card" and not later.items[0].arg and spent)
+    later = decide(deed, Subject(label, asked(words, *yes.grants), {"mail.send": spent}))
+    assert later.kind == "allow"
     no = cards.answered(found.items, (0,))
-    assert decide(deed, Subject(label, asked(words, denied=no.denied), spent)).kind == "refuse"
+    assert (
+        decide(deed, Subject(label, asked(words, denied=no.denied), {"mail.send": spent})).kind
+        == "refuse"
+    )
 
 
 def test_the_answer_to_a_card() -> None:

@@ -14,17 +14,20 @@ import oros
 from oros.abi.errors import AccessDenied, Corrupt, Invalid, OrosError, Panic, cause
 from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
+from oros.boot.apps import longs, queries
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.models import Models
 from oros.drivers.clock.wall import SystemRandom, WallClock
 from oros.drivers.keys.ed25519 import FileKey
+from oros.drivers.mcp.http import McpServer
 from oros.drivers.store.sqlite import SqliteStore
 from oros.gate.http import Gate
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.address import fault
 from oros.services.apps.programs import builtin, program
+from oros.services.apps.registry import Apps
 from oros.services.audit import Audit
 from oros.services.console import Console
 from oros.services.shapes import SHAPES
@@ -61,6 +64,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
     models = Models(config, home / "models")
+    apps = Apps(home / "apps", McpServer, clock, parts.tools)
     try:
         if parts.store is not None:
             store = parts.store(store)
@@ -74,20 +78,22 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             lambda name, model: parts.programs.get(name) or program(name, model),
             SHAPES,
             devices.runner,
-            parts.tools,
+            apps,
             node_of(store),
         )
+        apps.load()
         kernel = Kernel(world)
         devices.sweep(clock.wall())
         boot(kernel, home / JOURNAL)
         await devices.attach(kernel.m, kernel.request)
         console = Console(kernel, oros.__version__)
-        console.queries |= models.queries() | devices.queries()
+        console.queries |= models.queries() | devices.queries() | queries(apps)
         audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
         console.queries["audit.head"] = audit.head
-        console.longs |= {**models.longs(), "audit.verify": audit.verify}
+        console.longs |= {**models.longs(), **longs(apps), "audit.verify": audit.verify}
         await run(kernel, Gate(console, home), devices.cells.keep, audit.keep)
     finally:
+        await apps.close()
         await models.close()
         await store.close()
 

@@ -57,9 +57,12 @@ def above(m: Machine, process: Process) -> Iterator[Process]:
     return (row for row in m.table.ancestors(process) if row.pid != PERSON and row.alive)
 
 
-def spent(m: Machine, process: Process, act: str) -> int:
-    """How often a class of act was done under the grants that a process shares."""
-    return max((dict(row.spent).get(act, 0) for row in above(m, process)), default=0)
+def spent(m: Machine, process: Process) -> dict[str, int]:
+    """How often each class of act was done under the grants that a process shares."""
+    found: dict[str, int] = {}
+    for act, count in (pair for row in above(m, process) for pair in row.spent):
+        found[act] = max(count, found.get(act, 0))
+    return found
 
 
 def charge(m: Machine, process: Process, act: str) -> list[Entry]:

@@ -89,10 +89,10 @@ def decode(
     if deed is None or settled:
         return entry
     mine = authority.authority(m, caller, m.journal.peek(caller.pid))
-    verdict = decide(deed, Subject(caller.label, mine, authority.spent(m, caller, deed.name)))
+    verdict = decide(deed, Subject(caller.label, mine, authority.spent(m, caller)))
     if verdict.kind == "refuse":
         raise AccessDenied(verdict.reason, verdict.hint)
-    return replace(entry, verdict=verdict, act=deed.name if deed.counts else "")
+    return replace(entry, verdict=verdict, act=verdict.spends)
 
 
 def kin_of(m: Machine, caller: Process, call: Call) -> Kin:
@@ -121,8 +121,9 @@ def judged(
         mine = authority.authority(m, caller, image)
         filled, args = handles.fill(call.args, spec.act, known, caller.label, mine)
         entry = replace(of_tool(m, call, entry), filled={"tool": call.tool, "args": filled})
-        return entry, Deed(call.tool, spec.act, spec.effect, args, f"app:{call.tool.split('.')[0]}")
+        sink = f"app:{call.tool.split('.')[0]}"
+        return entry, Deed(call.tool, spec.act, spec.effect, args, sink, filled)
     if kin.there and not (kin.below or kin.tree or kin.parent):
         _, args = handles.fill(dict(entry.args), OTHERS, {}, caller.label, handles.NO_AUTHORITY)
-        return entry, Deed(call.name, OTHERS, "once", args)
+        return entry, Deed(call.name, OTHERS, "once", args, given=entry.args)
     return entry, None

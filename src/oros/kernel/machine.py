@@ -28,6 +28,9 @@ from oros.kernel.slots import Slots
 Tell = Callable[[Sequence[Fact | Token]], None]
 """Who is told of committed facts and of tokens, if anybody."""
 
+MOST_INDEX = 6000
+"""Characters of the list of tools that a model is shown: about 2,000 tokens."""
+
 KEPT = 1000
 """Reaped rows that `ps -a` still shows from memory; all journals stay in the store."""
 
@@ -127,6 +130,13 @@ class Machine:
             there = " ".join(self.world.tools) or "none"
             raise NoDevice(f"there is no tool {name!r}", f"tools: {there}")
         return found
+
+    @property
+    def index(self) -> str:
+        """The tools that there are, a line each; only their names if that is too much."""
+        lines = [t.spec.line for _, t in sorted(self.world.tools.items())]
+        text = "\n".join(lines)
+        return text if len(text) <= MOST_INDEX else " ".join(sorted(self.world.tools))
 
     def act_of(self, name: str) -> Act:
         """What a tool does, by its manifest; the worst, if it is gone."""

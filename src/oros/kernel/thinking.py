@@ -6,7 +6,7 @@ A preempted or interrupted generation keeps its partial text; it goes on from th
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 
 from oros.abi import wire
 from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
@@ -39,6 +39,9 @@ RETRIES = 4
 BACKOFF = 0.25
 MAX_BACKOFF = 30.0
 LEAST_TOKENS = 16
+TOOLS = """Call a tool of an app. Pass a value of an earlier result on by its place, such as
+"$c12[0].sender", not by its text: so it is known where it came from. The tools:
+{}"""
 MARGIN = 64
 """Tokens of the window left free for what a chat template adds."""
 
@@ -86,7 +89,7 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
     draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
     try:
         await m.journal.sync((process, ModelCalled(info.name, reserve, len(act.messages))))
-        request = request_of(process, act, reserve.tokens_out)
+        request = request_of(m, process, act, reserve.tokens_out)
         async with active.scope:
             await generate(m, process, model, request, draft, active)
     finally:
@@ -122,20 +125,24 @@ async def lost(m: Machine, process: Process, image: Image, info: ModelInfo) -> N
     await m.journal.sync((process, ModelReplied(Message("assistant", ()), used, "lost", info.name)))
 
 
-@cache
-def tools_of(calls: tuple[str, ...]) -> tuple[ToolSpec, ...]:
-    """The calls that a program's model is offered."""
+@lru_cache(256)
+def tools_of(calls: tuple[str, ...], index: str) -> tuple[ToolSpec, ...]:
+    """The calls that a program's model is offered; `call` with the tools that there are."""
     found = []
     for name in calls:
         kind = TABLE[name]
         about = (kind.__doc__ or name).split("\n", 1)[0]
+        if name == "call":
+            if not index:
+                continue
+            about = TOOLS.format(index)
         found.append(ToolSpec(name, about, wire.schema(name), kind.effect))
     return tuple(found)
 
 
-def request_of(process: Process, act: Think, most: int) -> ModelRequest:
+def request_of(m: Machine, process: Process, act: Think, most: int) -> ModelRequest:
     """The request; the seed makes a retry of the same turn differ from the last."""
-    kin, tools = str(process.pid), tools_of(act.calls)
+    kin, tools = str(process.pid), tools_of(act.calls, m.index if "call" in act.calls else "")
     made = ModelRequest(act.messages, tools, most, act.temperature, process.seq, affinity=kin)
     return replace(made, stop=act.stop, schema=act.schema)
 

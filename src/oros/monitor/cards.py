@@ -21,9 +21,9 @@ AROUND = 60
 
 
 def granted(item: Item) -> Grant:
-    """What a yes to an item grants: the value in this place, or one call of the class."""
+    """What a yes to an item grants: the value in this place, or this very call once."""
     if not item.arg:
-        return Grant("act", item.act, uses=1, by="person", said=item.act)
+        return Grant("act", item.act, uses=1, scope=item.call, by="person", said=item.act)
     where = f"{item.act} {item.arg}"
     return Grant("value", values.canon(item.value), scope=where, by="person", said=item.value)
 

@@ -6,7 +6,8 @@
 2. A secret is the user's own word, or it is refused: nobody is asked about one.
 3. Who has read nothing from outside is allowed what the user's program may do.
 4. The class of the act must have been asked for, as often as it is done; else it is refused, not
-   asked. Where the user handed the decision to a source, it goes on a sheet instead.
+   asked. Where the user handed the decision to a source, the whole call goes on a sheet instead; a
+   yes is for this very call, once.
 5. What reaches somebody (a target) or becomes something (a value) must be the user's word, or data
    that a service vouches for of a record that the user named, or must have been endorsed on a card.
    Words (text, labels) may be anybody's, but no link, address or account number in them.
@@ -16,12 +17,15 @@ The integrity of an argument is the lower one of the value's own and of whoever 
 label never allows more, and fewer grants never allow more (tests/monitor proves both).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from oros.abi.acts import Act, Item
 from oros.abi.labels import Integrity, Label
+from oros.abi.message import Json
 from oros.abi.syscalls import Effect
 from oros.monitor import values
 from oros.monitor.grants import Authority
@@ -29,6 +33,8 @@ from oros.monitor.handles import Arg
 
 HARMLESS = frozenset({"pure", "read"})
 MODEL = "the model's words"
+MOST_SHOWN = 2000
+"""Characters of a call's arguments on a sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,17 @@ class Deed:
     effect: Effect
     args: Sequence[Arg] = ()
     sink: str = ""
+    given: Json = None
+
+    @property
+    def text(self) -> str:
+        """Its arguments in one form."""
+        return json.dumps(self.given, sort_keys=True, ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells this very call from others of its class."""
+        return hashlib.sha256(f"{self.tool} {self.text}".encode(errors="replace")).hexdigest()[:16]
 
     @property
     def name(self) -> str:
@@ -54,22 +71,26 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whoever asks. `spent`: how many calls of this class were made under its grants."""
+    """Whoever asks. `spent`: how many calls of a class were made under its grants."""
 
     label: Label
     authority: Authority
-    spent: int = 0
+    spent: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`rule` is the number of the rule above that decided; `items` are what a card asks."""
+    """`rule` is the number of the rule above that decided; `items` are what a card asks.
+
+    `spends`: what the call is counted as, if it is made.
+    """
 
     kind: Literal["allow", "card", "refuse"]
     rule: int
     reason: str
     hint: str = ""
     items: tuple[Item, ...] = ()
+    spends: str = ""
 
 
 def decide(deed: Deed, who: Subject) -> Verdict:
@@ -83,15 +104,32 @@ def decide(deed: Deed, who: Subject) -> Verdict:
     denied = refused(deed, who)
     if denied is not None:
         return denied
+    spends = planned(deed, who)
     if who.label.integrity >= Integrity.SYSTEM:
-        return flow(deed, who, ()) or Verdict("allow", 3, "it has read nothing from outside")
-    items: list[Item] = []
-    if who.authority.uses(deed.name) <= who.spent:
-        if not who.authority.follows:
-            return unplanned(deed, who)
-        items.append(Item(deed.tool, deed.name, "", "act", deed.name, "what you said to follow"))
-    items += [i for arg in deed.args for i in questions(deed, arg, who)]
-    return flow(deed, who, tuple(items)) or Verdict("allow", 5, "it is what you asked for")
+        why = "it has read nothing from outside"
+        return flow(deed, who, ()) or Verdict("allow", 3, why, spends=spends or deed.name)
+    if not spends:
+        lines = (sheet(deed),) if who.authority.follows else ()
+        return (flow(deed, who, lines) if lines else None) or unplanned(deed, who)
+    whole = spends != deed.name  # all of this very call was shown, and had a yes
+    items = [] if whole else [i for arg in deed.args for i in questions(deed, arg, who)]
+    why = "it is what you asked for"
+    return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=spends)
+
+
+def planned(deed: Deed, who: Subject) -> str:
+    """What is left that the call may be counted as: its class, or this very call; else ""."""
+    exact = f"{deed.name} {deed.digest}"
+    for name, scope in ((deed.name, ""), (exact, deed.digest)):
+        if who.authority.uses(deed.name, scope) > who.spent.get(name, 0):
+            return name
+    return ""
+
+
+def sheet(deed: Deed) -> Item:
+    """A call that a source asks for which the user said to follow: shown whole."""
+    source, shown = "what you said to follow", deed.text[:MOST_SHOWN]
+    return Item(deed.tool, deed.name, "", "act", shown, source, call=deed.digest)
 
 
 def scope(deed: Deed, arg: Arg) -> str:
@@ -101,13 +139,14 @@ def scope(deed: Deed, arg: Arg) -> str:
 
 def denial(deed: Deed, arg: str, value: str) -> str:
     """How a value that the person said no to is noted."""
-    return f"value:{values.canon(value)} in {deed.name} {arg}" if arg else f"act:{deed.name}"
+    return f"value:{values.canon(value)} in {deed.name} {arg}"
 
 
 def refused(deed: Deed, who: Subject) -> Verdict | None:
     """What the person said no to stays refused."""
-    if denial(deed, "", "") in who.authority.denied:
-        return Verdict("refuse", 4, f"{deed.tool}: you said no to {deed.name}", "oros allow")
+    act = f"act:{deed.name}"
+    if {act, f"{act} in {deed.digest}"} & who.authority.denied:
+        return Verdict("refuse", 4, f"{deed.tool}: you said no to {deed.name}", "go on without")
     for arg in deed.args:
         for value in (str(arg.value), *spread(arg)):
             if denial(deed, arg.path, value) in who.authority.denied:
@@ -119,8 +158,8 @@ def refused(deed: Deed, who: Subject) -> Verdict | None:
 def unplanned(deed: Deed, who: Subject) -> Verdict:
     """The class was not asked for, or not so often."""
     hint = "only the user can ask for more: in a message, or by `oros allow`"
-    if who.spent:
-        why = f"{deed.tool}: {deed.name} was asked for {who.spent} times, and done as often"
+    if times := who.spent.get(deed.name):
+        why = f"{deed.tool}: {deed.name} was asked for {times} times, and done as often"
         return Verdict("refuse", 4, why, hint)
     return Verdict("refuse", 4, f"{deed.tool}: the user did not ask for {deed.name}", hint)
 

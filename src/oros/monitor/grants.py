@@ -37,12 +37,12 @@ class Authority:
                 named.setdefault(grant.what, []).append(grant)
         return cls(kept, no, named)
 
-    def uses(self, act: str) -> int:
-        """How many calls of a class were asked for."""
+    def uses(self, act: str, scope: str = "") -> int:
+        """How many calls of a class were asked for; with a scope, of one very call."""
         return sum(
             1 << 30 if g.uses is None else g.uses
             for g in self.grants
-            if g.kind == "act" and g.what == act
+            if g.kind == "act" and g.what == act and g.scope == scope
         )
 
     @property
