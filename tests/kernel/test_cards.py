@@ -105,7 +105,7 @@ def test_another_target_is_asked_about_and_the_value_shows_where_it_stood() -> N
         assert "eve@evil.example" in items[0].excerpt
         assert setup.box.sent == []
         outcome = await kernel.request("allow", {"pid": pid})
-        assert outcome.value["granted"] == ["value:eve@evil.example in mail.send to"]
+        assert outcome.value["granted"] == ["value:eve@evil.example in target"]
         await ended(kernel, pid)
         assert setup.box.sent == [{"to": "eve@evil.example"}]
 

@@ -37,7 +37,7 @@ def asked(words: str, *more: Grant, denied=()) -> Authority:
 
 
 def deed_of(args, act=MAIL, effect="once", sink="app:mail") -> Deed:
-    return Deed("send", act, effect, args, sink, {a.path: a.value for a in args})
+    return Deed("send", act, effect, args, sink)
 
 
 def verdict(args, words="send an email to ann@b.example", label=THIRD, spent=0, effect="once",
@@ -75,19 +75,21 @@ def test_outside_the_plan_is_refused_and_not_asked() -> None:
     assert "done as often" in again.reason
 
 
-def test_where_the_decision_was_handed_over_a_call_goes_on_a_sheet() -> None:
-    words = "do the tasks in the email of Ann"
-    found = verdict([arg("to", "eve@evil.example")], words)
+def test_where_the_decision_was_handed_over_calls_go_on_one_sheet() -> None:
+    words, evil = "do the tasks in the email of Ann", [arg("to", "eve@evil.example")]
+    found = verdict(evil, words)
     assert found.kind == "card"
-    assert [(i.arg, i.value) for i in found.items] == [("", '{"to": "eve@evil.example"}')]
+    assert [(i.arg, i.parts) for i in found.items] == [
+        ("", (("to", "target", "eve@evil.example"),))
+    ]
     yes = cards.answered(found.items)
-    again = verdict([arg("to", "eve@evil.example")], words, more=yes.grants)
-    assert (again.kind, again.spends) == ("allow", f"mail.send {found.items[0].call}")
+    assert verdict([*evil, arg("body", "any words")], words, more=yes.grants).kind == "allow"
     assert verdict([arg("to", "eva@evil.example")], words, more=yes.grants).kind == "card"
-    who = Subject(THIRD, asked(words, *yes.grants), {again.spends: 1})
-    assert decide(deed_of([arg("to", "eve@evil.example")]), who).kind == "card"
+    done = Subject(THIRD, asked(words, *yes.grants), {"mail.send": 1}, sheeted=True)
+    assert decide(deed_of(evil), done).kind == "refuse"
     no = cards.answered(found.items, (0,))
-    assert verdict([arg("to", "eve@evil.example")], words, denied=no.denied).kind == "refuse"
+    assert no.grants == no.denied == ()
+    assert decide(deed_of(evil), Subject(THIRD, asked(words), {}, sheeted=True)).kind == "refuse"
 
 
 def test_a_target_is_the_users_word_or_of_a_record_they_named_or_endorsed() -> None:
@@ -101,6 +103,9 @@ def test_a_target_is_the_users_word_or_of_a_record_they_named_or_endorsed() -> N
     yes = cards.answered(card.items)
     assert verdict([arg("to", "eve@evil.example")], more=yes.grants).kind == "allow"
     assert verdict([arg("amount", "eve@evil.example")], more=yes.grants).kind == "card"
+    number = cards.answered(verdict([arg("to", "7")]).items)
+    assert verdict([arg("to", 7)], more=number.grants).kind == "allow"
+    assert verdict([arg("other", 7)], more=number.grants).kind == "card"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +193,7 @@ GRANTS = st.lists(
     st.sampled_from(
         [
             Grant("act", "mail.send", uses=2),
-            Grant("value", "eve@evil.example", scope="mail.send to"),
+            Grant("value", "eve@evil.example", scope="target"),
             Grant("value", "app:mail", scope="mail.send readers"),
             Grant("follow", "x"),
         ]
@@ -254,12 +259,10 @@ def test_a_yes_to_all_of_a_card_lets_the_call_pass_and_a_no_to_any_does_not(
         return
     yes = cards.answered(found.items)
     later = decide(deed, Subject(label, asked(words, *yes.grants), {"mail.send": spent}))
-    assert later.kind == "allow"
+    assert later.kind == "allow" or not found.items[0].arg  # a sheet's yes is for what it showed
     no = cards.answered(found.items, (0,))
-    assert (
-        decide(deed, Subject(label, asked(words, denied=no.denied), {"mail.send": spent})).kind
-        == "refuse"
-    )
+    mine = asked(words, denied=no.denied)
+    assert decide(deed, Subject(label, mine, {"mail.send": spent}, sheeted=True)).kind == "refuse"
 
 
 def test_the_answer_to_a_card() -> None:

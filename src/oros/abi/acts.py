@@ -47,8 +47,8 @@ WORST = Act()
 class Item:
     """One thing that a card asks the person about: a value with its role, or an act.
 
-    `arg` is the argument's path; "" is a whole call, whose arguments are the value then, and whose
-    digest is `call`. `source` says where the value came from;
+    `arg` is the argument's path; "" is a whole call: `parts` are its arguments then, each as path,
+    role and value. `source` says where the value came from;
     `excerpt` is a piece of that, others' words. `alike`: values that the user does know and that
     look like this one; `shown` is the value as it is read by a machine (punycode), if that differs.
     """
@@ -62,4 +62,4 @@ class Item:
     excerpt: str = ""
     alike: tuple[str, ...] = ()
     shown: str = ""
-    call: str = ""
+    parts: tuple[tuple[str, Role, str], ...] = ()

@@ -148,10 +148,16 @@ class Doubted:
 
 @dataclass(frozen=True, slots=True)
 class Carded:
-    """The person is asked about values, before calls are made. `asks`: the `Ask.id`s of these."""
+    """The person is asked about values, before calls are made. `asks`: the `Ask.id`s of these.
+
+    `sheet`: all that the sources ask for which the user said to follow, as a reader found it;
+    `usage` is what the reader cost. Without items nothing is asked.
+    """
 
     items: tuple[Item, ...]
     asks: tuple[str, ...] = ()
+    sheet: bool = False
+    usage: Usage = NO_USAGE
     kind: Literal["carded"] = "carded"
 
 
@@ -159,13 +165,15 @@ class Carded:
 class Granted:
     """What the person said a process may do and may not, by name; or what a plan was made of.
 
-    `card`: it answers the open card. `planned`: a model made it, from the user's words alone.
+    `card`: it answers the open card. `planned`: of how many messages of the user's a model has made
+    a plan, which cost `usage`.
     """
 
     grants: tuple[Grant, ...] = ()
     denied: tuple[str, ...] = ()
     card: bool = False
-    planned: bool = False
+    planned: int = 0
+    usage: Usage = NO_USAGE
     kind: Literal["granted"] = "granted"
 
 

@@ -144,9 +144,9 @@ class Grant:
     """A capability: an entry in a process's own table, which only the user's words make.
 
     `act`: so many calls of the class `what`. `value`: `what` may be a target or a value; its `form`
-    (email, url, name ...) tells how it is compared; with a `scope` (`ACT ARGUMENT`) it holds there
-    only. `follow`: the user handed the decision to what a source says; that goes on a sheet.
-    `by`: where it came from; `said`: the user's own words.
+    (email, url, name ...) tells how it is compared; with a `scope` (a role, or `ACT ARGUMENT`) it
+    holds there only. `follow`: the user handed the decision to what a source says; that goes on a
+    sheet. `by`: where it came from; `said`: the user's own words.
     """
 
     kind: GrantKind

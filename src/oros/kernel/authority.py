@@ -4,8 +4,8 @@ It gathers what the monitor decides on; it decides nothing. `allow` and `deny` a
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from oros.abi.acts import Item
 from oros.abi.errors import Invalid
 from oros.abi.events import Carded, Granted, Received, Signalled, Spent
 from oros.abi.grants import Grant
@@ -27,10 +27,8 @@ from oros.monitor.values import canon
 
 def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The classes of act that there are, each with what users say who ask for it."""
-    found: dict[str, tuple[str, ...]] = {OTHERS.name: OTHERS.triggers}
-    for name, tool in m.world.tools.items():
-        act = tool.spec.act.name or name
-        found[act] = (*found.get(act, ()), *tool.spec.act.triggers)
+    found = {OTHERS.name: OTHERS.triggers}
+    found |= {t.spec.act.name or n: t.spec.act.triggers for n, t in m.world.tools.items()}
     return tuple(found.items())
 
 
@@ -72,14 +70,15 @@ def charge(m: Machine, process: Process, act: str) -> list[Entry]:
     return [(r, Spent(act, process.pid)) for r in above(m, process) if r is not process]
 
 
-async def card(m: Machine, process: Process, image: Image, items: list[Item]) -> None:
+async def card(m: Machine, process: Process, image: Image, what: Carded) -> None:
     """Ask the person; after some cards without a word of theirs the task pauses instead."""
-    if image.cards >= MOST:
+    if what.items and image.cards >= MOST:
         why = f"it asked {image.cards} times: look at what it wants (oros grants {process.pid})"
         await m.journal.sync((process, Signalled("STOP", INIT, why)))
         return
-    found = merged(traced(i, image.results) for i in items)
-    await m.journal.sync((process, Carded(found, tuple(a.id for a in image.queue))))
+    items = merged(traced(i, image.results) for i in what.items)
+    asks = tuple(a.id for a in image.queue)
+    await m.journal.sync((process, replace(what, items=items, asks=asks)))
 
 
 def allow(m: Machine, _: Process, call: Allow) -> Result:
@@ -98,8 +97,8 @@ def allow(m: Machine, _: Process, call: Allow) -> Result:
     if (
         call.instead
     ):  # said without the value that it replaces: the user's words name what they name
-        place = event.grants[0].scope.partition(" ")[2]
-        said = say("user", f"For {place} take {call.instead}", USER)
+        item = image.card.items[min(call.items, default=1) - 1]
+        said = say("user", f"For {item.arg} take {call.instead}", USER)
         change.entries.append((m.table[call.pid], Received(PERSON, said, "steer")))
     return change
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from oros.abi import wire
 from oros.abi.acts import Item
-from oros.abi.errors import AccessDenied, Invalid, OrosError
+from oros.abi.errors import AccessDenied, OrosError
 from oros.abi.grants import MountPoint
 from oros.abi.ids import PERSON
 from oros.abi.message import Ask, Json
@@ -30,8 +30,8 @@ from oros.kernel.process import Process
 from oros.monitor import handles, namespace
 from oros.monitor.access import OTHERS, Actor, Kin, access, named
 from oros.monitor.decide import Deed, Subject, Verdict, decide
+from oros.monitor.grants import Authority
 
-NO_CALLS_FOR_PERSON = frozenset({"recv", "ask", "sleep", "exit"})
 FREE = Verdict("allow", 0, "")
 
 
@@ -46,7 +46,6 @@ class Entry:
     point: MountPoint | None = None
     rest: str = ""
     filled: Json = None
-    act: str = ""
     verdict: Verdict = FREE
 
 
@@ -69,8 +68,6 @@ def decode(
     `settled`: it was allowed before, and is only done again.
     """
     call = wire.decode_call(ask.name, ask.args)
-    if caller.pid == PERSON and call.name in NO_CALLS_FOR_PERSON:
-        raise Invalid(f"{call.name} is for processes, not for the person")
     point, rest = None, ""
     if isinstance(call, Read | Write | List | Search | Stat | Remove):
         path = call.path.replace("/proc/self", f"/proc/{caller.pid}", 1)
@@ -79,20 +76,23 @@ def decode(
         point, _ = namespace.resolve(mounts, call.source)
     kin = kin_of(m, caller, call)
     actor = Actor(caller.pid, caller.program, caller.calls)
-    refusal = access(actor, call, point.right if point else "", kin)
-    if refusal is not None:
+    if (refusal := access(actor, call, point.right if point else "", kin)) is not None:
         raise refusal
     entry = Entry(call, wire.call_args(call), call.effect, mounts, point, rest)
-    if caller.pid == PERSON:
-        return entry if not isinstance(call, CallTool) else of_tool(m, call, entry)
-    entry, deed = judged(m, caller, call, entry, kin)
-    if deed is None or settled:
+    if isinstance(call, CallTool):
+        entry = replace(entry, effect=m.tool(call.tool).spec.effect, filled=entry.args)
+    alien = kin.there and not (kin.below or kin.tree or kin.parent)
+    if caller.pid == PERSON or not (alien or isinstance(call, CallTool)):
         return entry
-    mine = authority.authority(m, caller, m.journal.peek(caller.pid))
-    verdict = decide(deed, Subject(caller.label, mine, authority.spent(m, caller)))
+    image = m.journal.peek(caller.pid)
+    mine, spent = authority.authority(m, caller, image), authority.spent(m, caller)
+    entry, deed = judged(m, caller, entry, image, mine)
+    verdict = (
+        decide(deed, Subject(caller.label, mine, spent, image.sheeted)) if not settled else FREE
+    )
     if verdict.kind == "refuse":
         raise AccessDenied(verdict.reason, verdict.hint)
-    return replace(entry, verdict=verdict, act=verdict.spends)
+    return replace(entry, verdict=verdict)
 
 
 def kin_of(m: Machine, caller: Process, call: Call) -> Kin:
@@ -106,24 +106,17 @@ def kin_of(m: Machine, caller: Process, call: Call) -> Kin:
     return Kin(there=True, below=below, tree=tree, parent=pid == caller.ppid)
 
 
-def of_tool(m: Machine, call: CallTool, entry: Entry) -> Entry:
-    """An entry with the effect that the tool declares."""
-    return replace(entry, effect=m.tool(call.tool).spec.effect, filled=entry.args)
-
-
 def judged(
-    m: Machine, caller: Process, call: Call, entry: Entry, kin: Kin
-) -> tuple[Entry, Deed | None]:
-    """The call as the policy sees it; None for what it is not about. Raises: NoDevice, Invalid."""
-    if isinstance(call, CallTool):
-        spec, image = m.tool(call.tool).spec, m.journal.peek(caller.pid)
-        known = {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
-        mine = authority.authority(m, caller, image)
-        filled, args = handles.fill(call.args, spec.act, known, caller.label, mine)
-        entry = replace(of_tool(m, call, entry), filled={"tool": call.tool, "args": filled})
-        sink = f"app:{call.tool.split('.')[0]}"
-        return entry, Deed(call.tool, spec.act, spec.effect, args, sink, filled)
-    if kin.there and not (kin.below or kin.tree or kin.parent):
-        _, args = handles.fill(dict(entry.args), OTHERS, {}, caller.label, handles.NO_AUTHORITY)
-        return entry, Deed(call.name, OTHERS, "once", args, given=entry.args)
-    return entry, None
+    m: Machine, caller: Process, entry: Entry, image: Image, mine: Authority
+) -> tuple[Entry, Deed]:
+    """The call as the policy sees it, its handles replaced by values. Raises: Invalid."""
+    call = entry.call
+    if not isinstance(call, CallTool):
+        _, args = handles.fill(dict(entry.args), OTHERS, {}, caller.label, mine)
+        return entry, Deed(call.name, OTHERS, "once", args)
+    act = m.act_of(call.tool)
+    known = {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
+    filled, args = handles.fill(call.args, act, known, caller.label, mine)
+    sink = f"app:{call.tool.split('.')[0]}"
+    filled = {"tool": call.tool, "args": filled}
+    return replace(entry, filled=filled), Deed(call.tool, act, entry.effect, args, sink)

@@ -8,7 +8,7 @@ flight, by its effect.
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from oros.abi import hidden, intern, wire
+from oros.abi import intern, wire
 from oros.abi.acts import WORST
 from oros.abi.errors import (
     DeviceFailed,
@@ -18,12 +18,12 @@ from oros.abi.errors import (
     OverBudget,
     TimedOut,
 )
-from oros.abi.events import CallEntered, CallReturned, Doubted, Exited
-from oros.abi.grants import NO_USAGE, MountPoint, Usage
+from oros.abi.events import CallEntered, CallReturned, Carded, Doubted, Exited
+from oros.abi.grants import MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
 from oros.abi.labels import USER
-from oros.abi.message import Ask, Json, say
-from oros.abi.ports import Caller, Device, ModelRequest
+from oros.abi.message import Ask, Json
+from oros.abi.ports import Caller, Device
 from oros.abi.syscalls import (
     Call,
     CallTool,
@@ -37,7 +37,7 @@ from oros.abi.syscalls import (
     Write,
 )
 from oros.flow.scope import Scope
-from oros.kernel import authority, control, thinking
+from oros.kernel import apart, authority, control
 from oros.kernel.changes import Change, Park
 from oros.kernel.decode import Entry, decode, later
 from oros.kernel.machine import Blocked, Machine, args_of
@@ -58,17 +58,22 @@ async def enter(
         await m.journal.sync()  # a copy is folded from what is committed
     entered = CallEntered(CallId(f"c{caller.seq + 1}"), ask.name, ask.args, "control", "", ask.id)
     try:
+        if ask.name == "call" and caller.pid != PERSON:
+            await apart.plan(m, caller, m.journal.peek(caller.pid))
         entry = decode(m, caller, ask, caller.mounts if mounts is None else mounts)
         if entry.verdict.kind == "card":
             image = m.journal.peek(caller.pid)
-            items = [*entry.verdict.items, *later(m, caller, image)]
-            await authority.card(m, caller, image, items)
+            if any(not item.arg for item in entry.verdict.items):
+                await apart.sheet(m, caller, image)
+            else:
+                items = (*entry.verdict.items, *later(m, caller, image))
+                await authority.card(m, caller, image, Carded(items))
             return None
         m.accounts.hold(caller, Usage(calls=1))
         m.accounts.release(caller, Usage(calls=1))
         key = f"{m.world.node}:{caller.pid}:{caller.seq + 1}"
         entered = CallEntered(entered.id, ask.name, entry.args, entry.effect, key, ask.id)
-        entered = replace(entered, act=entry.act, rule=entry.verdict.rule)
+        entered = replace(entered, act=entry.verdict.spends, rule=entry.verdict.rule)
         if entry.effect == "control" or entry.call.blocks:
             return await change(m, caller, entered, entry.call)
         return await perform(m, caller, entered, entry)
@@ -232,19 +237,9 @@ def absolute(point: MountPoint, value: Json) -> Json:
 
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     """One question to a model, outside the context."""
-    said = hidden.shown(say("user", call.prompt, caller.label))
-    request = ModelRequest((said,), (), call.max_tokens, schema=call.schema)
-    need = Usage(len(call.prompt) // 3, call.max_tokens)
-    m.accounts.hold(caller, need)
-    try:
-        draft = await thinking.infer(m, caller, request, call.model)
-    finally:
-        m.accounts.release(caller, need)
-    text = draft.whole
-    value: Json = {"text": text}
-    if call.schema is not None:
-        value = {"value": wire.arguments(text)}
-    return Outcome(value=value, label=caller.label, usage=draft.usage or NO_USAGE)
+    text, usage = await apart.asked(m, caller, call.prompt, call.schema, call)
+    value: Json = {"text": text} if call.schema is None else {"value": wire.arguments(text)}
+    return Outcome(value=value, label=caller.label, usage=usage)
 
 
 async def again(m: Machine, caller: Process, entered: CallEntered, times: int) -> bool:

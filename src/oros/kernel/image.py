@@ -60,7 +60,8 @@ class Image:
     results: dict[str, Result] = field(default_factory=dict)
     card: Carded | None = None
     cards: int = 0
-    planned: bool = False
+    planned: int = 0
+    sheeted: bool = False
     # why it should not go on
     error: str = ""
     interrupted: bool = False
@@ -129,11 +130,14 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
             image.held.append(event.message)
             if event.source == PERSON and event.message.label == USER:
                 image.words.append(event.message.text)
+                image.sheeted = False
         case Carded():
-            image.card, image.cards = event, image.cards + 1
+            image.card = event if event.items else None
+            image.cards += bool(event.items)
+            image.sheeted = image.sheeted or event.sheet
         case Granted():
             image.card = None if event.card else image.card
-            image.planned = image.planned or event.planned
+            image.planned = max(image.planned, event.planned)
         case ModelCalled():
             image.thinking = event
         case ModelReplied():

@@ -6,13 +6,13 @@ One of the three borders where any exception is caught: a bug pauses the one pro
 
 import traceback
 
+from oros.abi.actions import Action, Again, Do, Finish, Pause, Rest, Think
 from oros.abi.errors import OrosError, OverBudget
 from oros.abi.events import Parked, Received, Signalled
 from oros.abi.ids import PERSON
 from oros.abi.message import Ask
 from oros.flow.scope import Scope
 from oros.kernel import dispatch, thinking
-from oros.kernel.actions import Action, Again, Do, Finish, Pause, Rest, Think
 from oros.kernel.ending import ends, reap
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine, is_idle

@@ -161,7 +161,10 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case Doubted():
             move(process, State.WAITING, "person")
         case Carded():
-            move(process, State.WAITING, "card")
+            process.usage += event.usage
+            move(
+                process, State.WAITING if event.items else State.RUNNING, "card" * bool(event.items)
+            )
         case Parked():
             move(process, State.WAITING, event.on)
         case Signalled():
@@ -212,6 +215,7 @@ def granted(process: Process, event: Granted | Spent) -> None:
     if isinstance(event, Spent):
         spend(process, event.act)
         return
+    process.usage += event.usage
     named = {g.name for g in event.grants}
     process.grants = (*(g for g in process.grants if g.name not in event.denied), *event.grants)
     process.denied = (*(d for d in process.denied if d not in named), *event.denied)

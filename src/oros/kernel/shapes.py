@@ -8,10 +8,10 @@ shape's own (tool calls one by one, one program for the whole job) is handed in 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from oros.abi.actions import Action, Again, Do, Finish, Pause, Rest
 from oros.abi.events import Event
 from oros.abi.ids import Seq
 from oros.kernel import image as process_image
-from oros.kernel.actions import Action, Again, Do, Finish, Pause, Rest
 from oros.kernel.image import Image
 
 SAME_CALLS = 5

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from oros.abi import wire
+from oros.abi.actions import Think
 from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
 from oros.abi.events import Evicted, Finish, ModelCalled, ModelReplied
 from oros.abi.grants import Usage
@@ -27,7 +28,6 @@ from oros.abi.ports import (
 )
 from oros.abi.syscalls import TABLE
 from oros.abi.watch import Token, token
-from oros.kernel.actions import Think
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine
 from oros.kernel.meter import metered

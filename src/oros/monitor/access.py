@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from oros.abi.acts import Act
-from oros.abi.errors import AccessDenied, NoCall, OrosError
+from oros.abi.errors import AccessDenied, Invalid, NoCall, OrosError
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.syscalls import Allow, Call, Deny, Fork, Kill, Nice, Send, Spawn, Wait
 
 WRITES = frozenset({"write", "remove"})
+FOR_PROCESSES = frozenset({"recv", "ask", "sleep", "exit"})
 
 OTHERS = Act(
     "process",
@@ -43,7 +44,8 @@ class Actor:
 def access(who: Actor, call: Call, right: str, kin: Kin) -> OrosError | None:
     """None allows. `right` is that of the mount which the call's path lies in, "" without one."""
     if who.pid == PERSON:
-        return None
+        alone = call.name in FOR_PROCESSES
+        return Invalid(f"{call.name} is for processes, not for the person") if alone else None
     if call.name not in who.calls:
         return NoCall(f"{who.program} has no call {call.name}", f"its calls: {' '.join(who.calls)}")
     if call.name in WRITES and right != "rw":

@@ -5,14 +5,17 @@ A card holds values and where they came from, never words of a model.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from oros.abi.acts import Item
 from oros.abi.errors import Invalid
 from oros.abi.events import Granted
 from oros.abi.grants import Grant
 from oros.monitor import values
+from oros.monitor.grants import scoped
 from oros.monitor.handles import Result
 
+ENDORSED = frozenset({"target", "value"})
 MOST = 3
 """Cards that a task may show until its user says something; then it pauses."""
 
@@ -20,12 +23,24 @@ AROUND = 60
 """Characters of an excerpt on either side of a value."""
 
 
-def granted(item: Item) -> Grant:
-    """What a yes to an item grants: the value in this place, or this very call once."""
-    if not item.arg:
-        return Grant("act", item.act, uses=1, scope=item.call, by="person", said=item.act)
-    where = f"{item.act} {item.arg}"
-    return Grant("value", values.canon(item.value), scope=where, by="person", said=item.value)
+def granted(item: Item) -> tuple[Grant, ...]:
+    """What a yes to an item grants: the value in its role; of a whole call, one of its class."""
+    if item.arg:
+        return (endorsed(item.act, item.arg, item.role, item.value),)
+    act = Grant("act", item.act, uses=1, by="person", said=item.act)
+    return (act, *(endorsed(item.act, *part) for part in item.parts if part[1] in ENDORSED))
+
+
+def endorsed(act: str, arg: str, role: str, value: str) -> Grant:
+    """A value that may stand where the person saw it."""
+    what = values.canon(value)
+    scope = scoped(what, role, f"{act} {arg}")
+    return Grant("value", what, scope=scope, by="person", said=value)
+
+
+def denied(item: Item) -> tuple[str, ...]:
+    """What a no to an item takes: the value in its place. A call on a sheet is just not granted."""
+    return (f"value:{values.canon(item.value)} in {item.act} {item.arg}",) if item.arg else ()
 
 
 def answered(items: Sequence[Item], chosen: Iterable[int] = (), instead: str = "") -> Granted:
@@ -42,7 +57,8 @@ def answered(items: Sequence[Item], chosen: Iterable[int] = (), instead: str = "
         if len(yes) != 1 or not yes[0].arg:
             raise Invalid("another value is for one item", "say which: --item N")
         no, yes = [*no, yes[0]], [replace(yes[0], value=instead)]
-    return Granted(tuple(map(granted, yes)), tuple(granted(i).name for i in no), card=True)
+    grants, names = map(granted, yes), map(denied, no)
+    return Granted(tuple(chain(*grants)), tuple(chain(*names)), card=True)
 
 
 def merged(items: Iterable[Item]) -> tuple[Item, ...]:

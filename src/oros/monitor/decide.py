@@ -6,8 +6,8 @@
 2. A secret is the user's own word, or it is refused: nobody is asked about one.
 3. Who has read nothing from outside is allowed what the user's program may do.
 4. The class of the act must have been asked for, as often as it is done; else it is refused, not
-   asked. Where the user handed the decision to a source, the whole call goes on a sheet instead; a
-   yes is for this very call, once.
+   asked. Where the user handed the decision to a source, all that it asks for goes on one sheet
+   instead, whole calls, and what had no yes there is refused.
 5. What reaches somebody (a target) or becomes something (a value) must be the user's word, or data
    that a service vouches for of a record that the user named, or must have been endorsed on a card.
    Words (text, labels) may be anybody's, but no link, address or account number in them.
@@ -17,7 +17,6 @@ The integrity of an argument is the lower one of the value's own and of whoever 
 label never allows more, and fewer grants never allow more (tests/monitor proves both).
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,13 +24,13 @@ from typing import Literal
 
 from oros.abi.acts import Act, Item
 from oros.abi.labels import Integrity, Label
-from oros.abi.message import Json
 from oros.abi.syscalls import Effect
 from oros.monitor import values
 from oros.monitor.grants import Authority
 from oros.monitor.handles import Arg
 
 HARMLESS = frozenset({"pure", "read"})
+SEEN = ("text", "label", "target", "value")
 MODEL = "the model's words"
 MOST_SHOWN = 2000
 """Characters of a call's arguments on a sheet."""
@@ -46,17 +45,6 @@ class Deed:
     effect: Effect
     args: Sequence[Arg] = ()
     sink: str = ""
-    given: Json = None
-
-    @property
-    def text(self) -> str:
-        """Its arguments in one form."""
-        return json.dumps(self.given, sort_keys=True, ensure_ascii=False)
-
-    @property
-    def digest(self) -> str:
-        """What tells this very call from others of its class."""
-        return hashlib.sha256(f"{self.tool} {self.text}".encode(errors="replace")).hexdigest()[:16]
 
     @property
     def name(self) -> str:
@@ -71,11 +59,15 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whoever asks. `spent`: how many calls of a class were made under its grants."""
+    """Whoever asks. `spent`: how many calls of a class were made under its grants.
+
+    `sheeted`: what the user said to follow was put to them already.
+    """
 
     label: Label
     authority: Authority
     spent: Mapping[str, int] = field(default_factory=dict)
+    sheeted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,43 +90,30 @@ def decide(deed: Deed, who: Subject) -> Verdict:
     if not deed.counts:
         return Verdict("allow", 1, "it changes nothing and tells nobody")
     for arg in deed.args:
-        if arg.role == "secret" and not who.authority.names(arg.value, "secret", scope(deed, arg)):
+        if arg.role == "secret" and not who.authority.names(arg.value, "secret"):
             why = f"{deed.tool}: {arg.path} must be a secret that you gave"
             return Verdict("refuse", 2, why, "say it yourself, in quotes")
     denied = refused(deed, who)
     if denied is not None:
         return denied
-    spends = planned(deed, who)
     if who.label.integrity >= Integrity.SYSTEM:
         why = "it has read nothing from outside"
-        return flow(deed, who, ()) or Verdict("allow", 3, why, spends=spends or deed.name)
-    if not spends:
-        lines = (sheet(deed),) if who.authority.follows else ()
-        return (flow(deed, who, lines) if lines else None) or unplanned(deed, who)
-    whole = spends != deed.name  # all of this very call was shown, and had a yes
-    items = [] if whole else [i for arg in deed.args for i in questions(deed, arg, who)]
+        return flow(deed, who, ()) or Verdict("allow", 3, why, spends=deed.name)
+    if who.authority.uses(deed.name) <= who.spent.get(deed.name, 0):
+        if who.authority.follows and not who.sheeted:
+            why = "you said to follow what it reads"
+            return Verdict("card", 4, why, items=(whole(deed.tool, deed),))
+        return unplanned(deed, who)
+    items = [i for arg in deed.args for i in questions(deed, arg, who)]
     why = "it is what you asked for"
-    return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=spends)
+    return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=deed.name)
 
 
-def planned(deed: Deed, who: Subject) -> str:
-    """What is left that the call may be counted as: its class, or this very call; else ""."""
-    exact = f"{deed.name} {deed.digest}"
-    for name, scope in ((deed.name, ""), (exact, deed.digest)):
-        if who.authority.uses(deed.name, scope) > who.spent.get(name, 0):
-            return name
-    return ""
-
-
-def sheet(deed: Deed) -> Item:
-    """A call that a source asks for which the user said to follow: shown whole."""
-    source, shown = "what you said to follow", deed.text[:MOST_SHOWN]
-    return Item(deed.tool, deed.name, "", "act", shown, source, call=deed.digest)
-
-
-def scope(deed: Deed, arg: Arg) -> str:
-    """Where an endorsement holds: the class of act and the argument."""
-    return f"{deed.name} {arg.path}"
+def whole(tool: str, deed: Deed) -> Item:
+    """A call that a source asks for which the user said to follow, for a sheet."""
+    parts = tuple((a.path, a.role, str(a.value)) for a in deed.args)
+    shown = json.dumps({"tool": tool, "args": [*parts]}, ensure_ascii=False)[:MOST_SHOWN]
+    return Item(tool, deed.name, "", "act", shown, "what you said to follow", parts=parts)
 
 
 def denial(deed: Deed, arg: str, value: str) -> str:
@@ -144,8 +123,7 @@ def denial(deed: Deed, arg: str, value: str) -> str:
 
 def refused(deed: Deed, who: Subject) -> Verdict | None:
     """What the person said no to stays refused."""
-    act = f"act:{deed.name}"
-    if {act, f"{act} in {deed.digest}"} & who.authority.denied:
+    if f"act:{deed.name}" in who.authority.denied:
         return Verdict("refuse", 4, f"{deed.tool}: you said no to {deed.name}", "go on without")
     for arg in deed.args:
         for value in (str(arg.value), *spread(arg)):
@@ -166,10 +144,12 @@ def unplanned(deed: Deed, who: Subject) -> Verdict:
 
 def questions(deed: Deed, arg: Arg, who: Subject) -> list[Item]:
     """What of an argument the person must be asked about."""
-    where = scope(deed, arg)
+    place = f"{deed.name} {arg.path}"
     if arg.role in ("target", "value"):
         trusted = min(arg.label.integrity, Integrity.USER if arg.chosen else who.label.integrity)
-        if trusted >= Integrity.PROVIDER or who.authority.names(arg.value, arg.role, where):
+        if trusted >= Integrity.PROVIDER or who.authority.names(
+            arg.value, arg.role, arg.role, place
+        ):
             return []
         return [item(deed, arg, str(arg.value), who)]
     if arg.role in ("text", "label"):
@@ -179,7 +159,7 @@ def questions(deed: Deed, arg: Arg, who: Subject) -> list[Item]:
         return [
             item(deed, arg, link, who)
             for link in spread(arg)
-            if not who.authority.names(link, "target", where)
+            if not who.authority.names(link, "target", *SEEN, place)
         ]
     return []
 

@@ -37,12 +37,12 @@ class Authority:
                 named.setdefault(grant.what, []).append(grant)
         return cls(kept, no, named)
 
-    def uses(self, act: str, scope: str = "") -> int:
-        """How many calls of a class were asked for; with a scope, of one very call."""
+    def uses(self, act: str) -> int:
+        """How many calls of a class were asked for."""
         return sum(
             1 << 30 if g.uses is None else g.uses
             for g in self.grants
-            if g.kind == "act" and g.what == act and g.scope == scope
+            if g.kind == "act" and g.what == act
         )
 
     @property
@@ -50,12 +50,15 @@ class Authority:
         """Whether the user handed a decision to what a source says."""
         return any(g.kind == "follow" for g in self.grants)
 
-    def names(self, value: Json, role: Role, scope: str) -> bool:
-        """Whether the user said this very value, in a form that fits its role."""
+    def names(self, value: Json, role: Role, *scopes: str) -> bool:
+        """Whether the user said this very value, in a form that fits its role.
+
+        `scopes`: of which an endorsement on a card holds here.
+        """
         what = values.canon(value)
         for grant in self.named.get(what, ()):
             if grant.scope:
-                if grant.scope == scope:
+                if grant.scope in scopes:
                     return True
             elif fits(grant, what, role):
                 return True
@@ -64,12 +67,17 @@ class Authority:
         return any(
             run(values.words_of(what), g.what)
             for g in self.grants
-            if g.kind == "value" and g.form == "phrase" and g.scope in ("", scope)
+            if g.kind == "value" and g.form == "phrase"
         )
 
     def known(self) -> list[str]:
         """The values that the user named, as they said them."""
         return [g.said or g.what for g in self.grants if g.kind == "value" and g.form != "phrase"]
+
+
+def scoped(what: str, role: str, place: str) -> str:
+    """Where a yes on a card holds: in this role; of a bare number, in this place only."""
+    return place if values.is_number(what) or role == "readers" else role
 
 
 def fits(grant: Grant, what: str, role: Role) -> bool:

@@ -13,7 +13,7 @@ from oros.abi.acts import Act
 from oros.abi.grants import Grant
 from oros.monitor import values
 
-GAP, WIDE = 4, 14
+GAP, WIDE = 6, 14
 """Words that may stand between two of a trigger; with `*` between them."""
 
 MANY = 16
@@ -152,7 +152,6 @@ def names(text: str) -> list[list[str]]:
 FORMS = (
     ("quoted", values.QUOTED),
     ("email", values.EMAIL),
-    ("url", values.URL),
     ("path", values.PATH),
     ("dotted", values.DOTTED),
     ("account", values.ACCOUNT),
@@ -166,6 +165,7 @@ FORMS = (
 def mint(text: str) -> list[Grant]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words."""
     spans = [(form, m[m.lastindex or 0]) for form, p in FORMS for m in p.finditer(text)]
+    spans += [("url", u) for u in values.urls(text)]
     spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
     words = values.words_of(text)
     bare = (w.lstrip("@#") for w in words)

@@ -39,6 +39,21 @@ TOP = frozenset(_TOP.split())
 """Last parts of names by which a bare dotted word is taken for a host, not for a file."""
 
 
+def urls(text: str) -> list[str]:
+    """The links in a text; one that a sentence runs into ends at its host: `www.a.com.They`."""
+    found = []
+    for match in URL.finditer(text):
+        word = match[0].rstrip("/.,;:!?)")
+        scheme, _, rest = word.rpartition("://")
+        host, slash, _ = rest.partition("/")
+        labels = host.split(".")
+        ends = [n for n, part in enumerate(labels, 1) if part.lower() in TOP]
+        if ends and not slash and ends[-1] < len(labels) and labels[ends[-1]][:1].isupper():
+            word = (f"{scheme}://" if scheme else "") + ".".join(labels[: ends[-1]])
+        found.append(word)
+    return found
+
+
 def canon(value: Json) -> str:
     """The form in which two values are compared: an address without its scheme, a number as such.
 

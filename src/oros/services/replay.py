@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from oros.abi import chain, wire
+from oros.abi.actions import Action, Again, Do, Finish, Rest, Think
 from oros.abi.events import CallEntered, Event, Exited, ModelCalled, Parked
 from oros.abi.message import Json
 from oros.abi.ports import Row
 from oros.kernel import shapes
-from oros.kernel.actions import Action, Again, Do, Finish, Rest, Think
 from oros.kernel.control import ENDS
 from oros.kernel.image import Image
 from oros.kernel.shapes import Shapes

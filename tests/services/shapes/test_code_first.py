@@ -1,5 +1,6 @@
 """The shape of small models, phase by phase: what is asked, run, looked at, said again."""
 
+from oros.abi.actions import Do, Finish, Think
 from oros.abi.events import CallEntered, CallReturned, ModelReplied, Spawned
 from oros.abi.grants import NO_LIMITS, NO_USAGE
 from oros.abi.ids import CallId
@@ -8,7 +9,6 @@ from oros.abi.manifest import Program
 from oros.abi.message import say
 from oros.abi.syscalls import Outcome
 from oros.kernel import shapes
-from oros.kernel.actions import Do, Finish, Think
 from oros.kernel.image import Image
 from oros.services.shapes import SHAPES
 

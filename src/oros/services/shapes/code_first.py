@@ -8,10 +8,10 @@ its output and the files that it changed. A script that is to be repaired is run
 import re
 from difflib import SequenceMatcher
 
+from oros.abi.actions import Action, Do, Finish, Rest, Think
 from oros.abi.events import CallReturned, Event, ModelReplied, Received, Spawned
 from oros.abi.message import Ask, Json, Message, say
 from oros.abi.syscalls import Outcome
-from oros.kernel.actions import Action, Do, Finish, Rest, Think
 from oros.kernel.image import Image
 from oros.services.shapes.judge import MENDS, faults, judge, repeatable, unmended, unreadable
 from oros.services.shapes.requote import requote

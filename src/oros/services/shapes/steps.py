@@ -1,11 +1,11 @@
 """The shape of capable models: tool calls one after another, then words."""
 
 from oros.abi import wire
+from oros.abi.actions import Action, Finish, Rest, Think
 from oros.abi.errors import BadReply
 from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
 from oros.abi.manifest import Example
 from oros.abi.message import Ask, Message, TextPart, say
-from oros.kernel.actions import Action, Finish, Rest, Think
 from oros.kernel.image import Image
 
 EMPTY = "Your answer was empty. Make a call, or answer in words."

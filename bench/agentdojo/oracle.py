@@ -1,0 +1,138 @@
+"""The worst-case agent: it replays the honest calls, and once it has read an attack it is its own.
+
+It sees results as any model does, and passes a value on by its handle where there is one; a
+hijacked one uses whatever reference serves the attack. It decides nothing else.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from bench.agentdojo.world import MARK, Case
+
+HANDLE = re.compile(r"^\$(c\d+) = ", re.MULTILINE)
+
+
+@dataclass
+class Step:
+    """One call that the agent makes; `evil` if the attack made it."""
+
+    function: str
+    args: dict
+    evil: bool
+    literal: bool = False
+    made: bool = False
+    result: object = None
+
+
+def alike(one: Step, other: Step) -> bool:
+    """Whether a capable model asks for both at once: like calls in a row, none waits for another."""
+    return not one.evil and not other.evil and one.function == other.function
+
+
+@dataclass
+class Agent:
+    """A run's agent. `results`: what calls gave, by their handle."""
+
+    case: Case
+    app: str
+    late: bool = False
+    todo: list[Step] = field(default_factory=list)
+    results: dict[str, object] = field(default_factory=dict)
+    hijacked: bool = False
+    flying: list[Step] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.todo = [Step(c.function, dict(c.args), False) for c in self.case.calls]
+
+    def done(self, name: str, result: object) -> Step:
+        """The world did a call: keep its result, and be taken over by what stands in it."""
+        step = next(s for s in self.flying if s.function == name and not s.made)
+        step.made, step.result = True, result
+        if self.case.injection and not self.hijacked and MARK in repr(result):
+            self.hijacked = True
+            attack = [Step(c.function, dict(c.args), True) for c in self.case.attack]
+            self.todo = [*self.todo, *attack] if self.late else [*attack, *self.todo]
+        return step
+
+    def heard(self, text: str) -> None:
+        """What the model is shown of the next of its calls."""
+        self.answers.append(text)
+        step = self.flying.pop(0)
+        match = HANDLE.match(text)
+        if match and step.made:
+            self.results[match[1]] = step.result
+        if step.evil and not step.literal and text.startswith("EACCES"):
+            again = Step(step.function, step.args, evil=True, literal=True)
+            if self.referred(step) != step.args:
+                self.todo.insert(0, again)  # what a handle did not get, the plain value may
+
+    def next(self) -> list[tuple[str, dict]]:
+        """The next call, with like ones that follow it at once; none if nothing more is to do."""
+        if self.todo:
+            self.flying.append(self.todo.pop(0))
+        while self.todo and alike(self.flying[-1], self.todo[0]):
+            self.flying.append(self.todo.pop(0))
+        return [
+            (f"{self.app}.{s.function}", s.args if s.literal else self.referred(s))
+            for s in self.flying
+        ]
+
+    def read(self, source: str) -> dict:
+        """A reader of a sheet's source: it lists what the task needs, and the attack if it is there."""
+        calls = [c for c in self.case.calls if consequential(c.function)]
+        if MARK in source:
+            calls = [*self.case.attack, *calls]
+        listed = [{"tool": f"{self.app}.{c.function}", "args": dict(c.args)} for c in calls]
+        return {"calls": listed}
+
+    def referred(self, step: Step) -> dict:
+        """The arguments, values by handle where a result holds them and the user did not say them."""
+        return {k: self.refer(v) for k, v in step.args.items() if v is not None}
+
+    def refer(self, value):
+        if isinstance(value, dict):
+            return {k: self.refer(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.refer(v) for v in value]
+        if isinstance(value, bool) or value == "" or said(value, self.case.task.PROMPT):
+            return value
+        found = []
+        for name, result in self.results.items():
+            found += [
+                (rank(self.case.task.PROMPT, r), f"${name}{p}") for p, r in places(result, value)
+            ]
+        return max(found, key=lambda f: f[0])[1] if found else value
+
+
+READS = ("get_", "read_", "search_", "list_", "check_")
+
+
+def consequential(function: str) -> bool:
+    """Whether a call changes something or tells somebody: what an attack is after."""
+    return not function.startswith(READS) or function in ("get_webpage", "get_unread_emails")
+
+
+def said(value, prompt: str) -> bool:
+    """Whether the user's words hold a value, as a model would see it."""
+    return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", prompt, re.IGNORECASE) is not None
+
+
+def places(value, wanted, path: str = "", records: tuple = ()):
+    """Where a value stands in a result, with the records around it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            step = f".{key}" if re.fullmatch(r"[\w-]+", key) else f"[{json.dumps(key)}]"
+            yield from places(inner, wanted, path + step, (*records, {key: None} | value))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from places(inner, wanted, f"{path}[{number}]", records)
+    elif str(value) == str(wanted):
+        yield path, records
+
+
+def rank(prompt: str, records: tuple) -> int:
+    """How well a record is what the user spoke of."""
+    words = [v for r in records for v in r.values() if isinstance(v, str) and 2 < len(v) < 80]
+    return sum(said(w, prompt) for w in words)

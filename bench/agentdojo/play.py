@@ -1,0 +1,69 @@
+"""Runs inside the environment that has AgentDojo: plays all cases, prints rows as JSON lines."""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+from bench.agentdojo import world
+from bench.agentdojo.floor import floor
+from bench.agentdojo.machine import Machine, Run
+from bench.agentdojo.oracle import consequential
+
+
+def row_of(run: Run, seconds: float) -> dict:
+    """What one run came to."""
+    useful, lost = run.case.verdicts(run.words)
+    silent = [
+        c
+        for c in run.silent
+        if consequential(c.split(" ", 1)[0]) and not any(value in c for value in run.granted)
+    ]
+    return {
+        "suite": run.case.suite, "user": run.case.user, "injection": run.case.injection,
+        "speaks": run.case.speaks_only, "useful": useful, "lost": lost, "cards": run.cards,
+        "hijacked": run.agent.hijacked, "silent": silent, "who": run.user,
+        "asked": run.asked, "seconds": round(seconds, 3),
+        "refused": [a for a in run.agent.answers if a.startswith("E")],
+    }  # fmt: skip
+
+
+async def play(options: argparse.Namespace) -> None:
+    names = options.suite or list(world.suites())
+    out = sys.stdout
+    if options.floor:
+        for row in floor(names, options.limit):
+            out.write(json.dumps(row) + "\n")
+    async with Machine(options.python) as machine:
+        for name in names:
+            await machine.install(name)
+        for user in options.who:
+            for attacks in (False,) if options.calm else (False, True):
+                for suite, task, injection in world.cases(names, attacks, options.limit):
+                    if options.task and task not in options.task:
+                        continue
+                    run = Run(world.case(suite, task, injection), user, options.late)
+                    began = time.perf_counter()
+                    await machine.play(run)
+                    out.write(json.dumps(row_of(run, time.perf_counter() - began)) + "\n")
+                    out.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--suite", action="append")
+    parser.add_argument("--task", action="append")
+    parser.add_argument("--who", action="append", choices=("attentive", "yes", "absent"))
+    parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--late", action="store_true")
+    parser.add_argument("--floor", action="store_true")
+    parser.add_argument("--calm", action="store_true", help="no attacks")
+    options = parser.parse_args()
+    options.who = options.who or ["attentive", "yes", "absent"]
+    asyncio.run(play(options))
+
+
+if __name__ == "__main__":
+    main()
