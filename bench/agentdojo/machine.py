@@ -57,7 +57,7 @@ class Machine:
             config + 'window = 4000000\nsmall = true\ncans = ["tools"]\n'
         )
         env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        self._daemon = subprocess.Popen(
+        self._daemon = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
             [self._python, "-m", "oros.boot", "--home", str(self.home)],
             env=env, stdout=subprocess.DEVNULL, stderr=(self._folder / "log").open("w"),
         )  # fmt: skip
@@ -127,7 +127,7 @@ class Machine:
 
     async def _fact(self, run: Run, pid: int, fact: dict) -> bool:
         kind, event = fact.get("kind"), fact.get("event") or {}
-        if kind == "carded":
+        if kind == "carded" and event["items"]:
             run.cards += 1
             run.asked.append([f"{i['tool']} {i['arg']}={i['value']}" for i in event["items"]])
             chosen = users.answer(run.user, event["items"], run.case)

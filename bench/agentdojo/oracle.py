@@ -26,8 +26,12 @@ class Step:
 
 
 def alike(one: Step, other: Step) -> bool:
-    """Whether a capable model asks for both at once: like calls in a row, none waits for another."""
-    return not one.evil and not other.evil and one.function == other.function
+    """Whether a capable model asks for both at once: like calls, or writes with nothing to read
+    in between."""
+    if one.evil or other.evil:
+        return False
+    both = consequential(one.function) and consequential(other.function)
+    return one.function == other.function or (both and not one.function.startswith("get_"))
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Agent:
         """The next call, with like ones that follow it at once; none if nothing more is to do."""
         if self.todo:
             self.flying.append(self.todo.pop(0))
-        while self.todo and alike(self.flying[-1], self.todo[0]):
+        while self.todo and alike(self.flying[-1], self.todo[0]) and self.known(self.todo[0]):
             self.flying.append(self.todo.pop(0))
         return [
             (f"{self.app}.{s.function}", s.args if s.literal else self.referred(s))
@@ -80,15 +84,20 @@ class Agent:
         ]
 
     def read(self, source: str) -> dict:
-        """A reader of a sheet's source: it lists what the task needs, and the attack if it is there."""
+        """A reader of a sheet's source: it lists what the task needs, and any attack in it."""
         calls = [c for c in self.case.calls if consequential(c.function)]
         if MARK in source:
             calls = [*self.case.attack, *calls]
         listed = [{"tool": f"{self.app}.{c.function}", "args": dict(c.args)} for c in calls]
         return {"calls": listed}
 
+    def known(self, step: Step) -> bool:
+        """Whether no call that is still to be made gives an id that this one needs."""
+        given = json.dumps(self.referred(step))
+        return not re.search(r'_id": "\d+"', given)
+
     def referred(self, step: Step) -> dict:
-        """The arguments, values by handle where a result holds them and the user did not say them."""
+        """The arguments; by handle what a result holds and the user did not say."""
         return {k: self.refer(v) for k, v in step.args.items() if v is not None}
 
     def refer(self, value):

@@ -10,7 +10,8 @@
    instead, whole calls, and what had no yes there is refused.
 5. What reaches somebody (a target) or becomes something (a value) must be the user's word, or data
    that a service vouches for of a record that the user named, or must have been endorsed on a card.
-   Words (text, labels) may be anybody's, but no link, address or account number in them.
+   Words (text, labels) may be anybody's, but no link, address or account number in them; and of
+   a call that has no target the label stands in for it.
 6. What only some may read goes to nobody else, unless the person lets it.
 
 The integrity of an argument is the lower one of the value's own and of whoever chose it. So a lower
@@ -104,7 +105,8 @@ def decide(deed: Deed, who: Subject) -> Verdict:
             why = "you said to follow what it reads"
             return Verdict("card", 4, why, items=(whole(deed.tool, deed),))
         return unplanned(deed, who)
-    items = [i for arg in deed.args for i in questions(deed, arg, who)]
+    anchored = any(a.role in ("target", "value") for a in deed.args)
+    items = [i for arg in deed.args for i in questions(deed, arg, who, anchored=anchored)]
     why = "it is what you asked for"
     return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=deed.name)
 
@@ -142,10 +144,10 @@ def unplanned(deed: Deed, who: Subject) -> Verdict:
     return Verdict("refuse", 4, f"{deed.tool}: the user did not ask for {deed.name}", hint)
 
 
-def questions(deed: Deed, arg: Arg, who: Subject) -> list[Item]:
-    """What of an argument the person must be asked about."""
+def questions(deed: Deed, arg: Arg, who: Subject, *, anchored: bool) -> list[Item]:
+    """What of an argument the person must be asked about. `anchored`: the call has a target."""
     place = f"{deed.name} {arg.path}"
-    if arg.role in ("target", "value"):
+    if arg.role in ("target", "value") or (arg.role == "label" and not anchored):
         trusted = min(arg.label.integrity, Integrity.USER if arg.chosen else who.label.integrity)
         if trusted >= Integrity.PROVIDER or who.authority.names(
             arg.value, arg.role, arg.role, place

@@ -1,5 +1,6 @@
 """The grants of a process as the monitor uses them: which values they name, what is left. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ FITS: dict[str, frozenset[str]] = {
 }
 """In which forms a bare number may have been said, by its role: "June 13" names no file."""
 
+NAMES = frozenset({"name", "quoted", "email", "account"})
 SECRETS = frozenset({"quoted", "token", "number"})
 
 
@@ -33,7 +35,7 @@ class Authority:
         kept = tuple(g for g in grants if g.name not in no)
         named: dict[str, list[Grant]] = {}
         for grant in kept:
-            if grant.kind == "value" and grant.form != "phrase":
+            if grant.kind == "value" and grant.form not in ("phrase", "template"):
                 named.setdefault(grant.what, []).append(grant)
         return cls(kept, no, named)
 
@@ -64,15 +66,38 @@ class Authority:
                 return True
         if role == "secret" or values.is_number(what):
             return False
+        words = values.words_of(what)
         return any(
-            run(values.words_of(what), g.what)
+            run(words, g.what) if g.form == "phrase" else values.matches(what, g.what)
             for g in self.grants
-            if g.kind == "value" and g.form == "phrase"
+            if g.kind == "value"
+            and (g.form == "phrase" or (g.form == "template" and role == "label"))
+        )
+
+    def designates(self, name: str) -> bool:
+        """Whether the user said a record's name, or how it begins: "Ann" may be Ann Bell.
+
+        Not of an address: anybody may have one that begins so.
+        """
+        if self.names(name, "target"):
+            return True
+        if values.links(name):
+            return False
+        parts = split(name)
+        return any(
+            f" {' '.join(parts)} ".startswith(f" {' '.join(split(g.what))} ")
+            for g in self.grants
+            if g.kind == "value" and g.form in NAMES
         )
 
     def known(self) -> list[str]:
         """The values that the user named, as they said them."""
         return [g.said or g.what for g in self.grants if g.kind == "value" and g.form != "phrase"]
+
+
+def split(name: str) -> list[str]:
+    """The parts of a name, whatever stands between them."""
+    return re.findall(r"[^\W_]+", values.canon(name))
 
 
 def scoped(what: str, role: str, place: str) -> str:

@@ -4,6 +4,7 @@
 that the tool's manifest gives its field; whatever a model writes out has the model's own label.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class Filling:
         base = [s for s in steps if isinstance(s, str)]
         chosen = is_chosen(result, steps, self.authority)
         for below, leaf in values.leaves(inner):
-            where, label = (*path, *below), label_of_field(result, (*base, *below))
+            where, label = (*path, *below), label_of_field(result, (*base, *below), chosen=chosen)
             label = Label(label.integrity, self.mine.readers, label.origins | self.mine.origins)
             role = role_of(self.act, where, leaf)
             self.found.append(Arg(".".join(where), role, leaf, label, match[0], chosen))
@@ -154,9 +155,10 @@ def role_of(act: Act, path: Sequence[str], value: Json) -> Role:
     return found
 
 
-def label_of_field(result: Result, path: Sequence[str]) -> Label:
-    """The label of one field of a result."""
-    low = kind_of(result.act, path) in ("free", "name", "secret")
+def label_of_field(result: Result, path: Sequence[str], *, chosen: bool = False) -> Label:
+    """The label of one field of a result; the name of a record that the user named is no text."""
+    kind = kind_of(result.act, path)
+    low = kind in ("free", "secret") or (kind == "name" and not chosen)
     origins = frozenset({f"tool:{result.tool}"})
     return Label(Integrity.THIRD if low else Integrity.PROVIDER, None, origins)
 
@@ -180,36 +182,31 @@ def at(value: Json, steps: Sequence[Step]) -> Json:
 
 
 def is_chosen(result: Result, steps: Sequence[Step], authority: Authority) -> bool:
-    """Whether the user named the record that a handle leads into, and only that one fits.
+    """Whether the user named the record that a handle leads into, and no other value fits.
 
     A record is named by a field that says what it is called, by its key, or by a call all of whose
-    targets the user said and that gave just one.
+    arguments the user said and that gave just one.
     """
     for end in range(len(steps) + 1):
-        record = at(result.value, steps[:end])
+        record, last = at(result.value, steps[:end]), steps[end - 1] if end else None
         base = [s for s in steps[:end] if isinstance(s, str)]
-        if end and isinstance(steps[end - 1], str) and is_key(result, steps[: end - 1], authority):
-            return authority.names(steps[end - 1], "target", "")
-        if not isinstance(record, dict) or not is_named(result.act, record, base, authority):
+        if isinstance(last, str) and is_key(result, steps[: end - 1], authority):
+            return authority.names(last, "target")
+        if not is_named(result.act, record, base, authority):
             continue
-        if end and isinstance(steps[end - 1], int):
-            rows = at(result.value, steps[: end - 1])
-            named = [
-                r for r in rows if isinstance(r, dict) and is_named(result.act, r, base, authority)
-            ]
-            return len(named) == 1
-        return True
+        rows = at(result.value, steps[: end - 1]) if isinstance(last, int) else [record]
+        named = [row for row in rows if is_named(result.act, row, base, authority)]
+        return len({json.dumps(at(row, steps[end:]), sort_keys=True) for row in named}) == 1
     return is_asked(result, authority) and is_alone(result.value, steps)
 
 
-def is_named(
-    act: Act, record: Mapping[str, Json], base: Sequence[str], authority: Authority
-) -> bool:
-    """Whether a field of a record is a value that the user said."""
+def is_named(act: Act, record: Json, base: Sequence[str], authority: Authority) -> bool:
+    """Whether a record has a name that the user said; a text in a list is its own name."""
+    fields = record if isinstance(record, dict) else {"": record}
     return any(
-        isinstance(value, str) and value and authority.names(value, "target", "")
-        for key, value in record.items()
-        if kind_of(act, (*base, key)) in ("name", "structured")
+        isinstance(value, str) and value and authority.designates(value)
+        for key, value in fields.items()
+        if kind_of(act, (*base, key) if key else base) in ("name", "structured")
     )
 
 
@@ -221,14 +218,14 @@ def is_key(result: Result, steps: Sequence[Step], authority: Authority) -> bool:
         return False
     pattern = ".".join([*base, "*"])
     return any(f == pattern or f.startswith(f"{pattern}.") for f in result.act.fields) and any(
-        authority.names(key, "target", "") for key in holder
+        authority.names(key, "target") for key in holder
     )
 
 
 def is_asked(result: Result, authority: Authority) -> bool:
     """Whether the user said all that the call was asked with."""
     asked = [leaf for _, leaf in values.leaves(dict(result.args)) if leaf is not None]
-    return bool(asked) and all(authority.names(leaf, "target", "") for leaf in asked)
+    return bool(asked) and all(authority.names(leaf, "target") for leaf in asked)
 
 
 def is_alone(value: Json, steps: Sequence[Step]) -> bool:

@@ -137,12 +137,18 @@ def follows(text: str) -> list[Grant]:
 
 
 def names(text: str) -> list[list[str]]:
-    """Runs of words that begin with a capital: each run, whole first, then its parts."""
+    """Runs of words that begin with a capital: each run, whole first, then its parts.
+
+    One word at the start of a sentence may be any word: it is no name.
+    """
     found = []
     word = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
     run = rf"{word}(?:\s+(?:(?:of|the|and|de|la|le|du|&)\s+)?{word}|\s+\d+(?!\S*[:/-]))*"
     for match in re.finditer(run, text):
         words = match[0].split()
+        before = text[: match.start()].rstrip()
+        if len(words) == 1 and (not before or before[-1] in ".?!:"):
+            continue
         spans = [" ".join(words[i:]) for i in range(len(words))]
         spans += [w for w in words if w[:1].isupper() and w not in spans]
         found.append(spans)
@@ -156,6 +162,7 @@ FORMS = (
     ("dotted", values.DOTTED),
     ("account", values.ACCOUNT),
     ("amount", values.AMOUNT),
+    ("amount", values.MONEY),
     ("id", values.ID),
     ("number", values.NUMBER),
     ("token", values.TOKEN),
@@ -166,6 +173,7 @@ def mint(text: str) -> list[Grant]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words."""
     spans = [(form, m[m.lastindex or 0]) for form, p in FORMS for m in p.finditer(text)]
     spans += [("url", u) for u in values.urls(text)]
+    spans += [("template", q) for f, q in spans if f == "quoted" and values.GAP.search(q)]
     spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
     words = values.words_of(text)
     bare = (w.lstrip("@#") for w in words)
@@ -175,6 +183,8 @@ def mint(text: str) -> list[Grant]:
     found: dict[tuple[str, str], Grant] = {}
     for form, span in spans:
         plain = span if form == "quoted" else span.rstrip(".,;:!?)")
+        if form == "account" and values.looks_like_a_date(plain):
+            continue
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Grant("value", what, form, said=span))

@@ -29,6 +29,14 @@ NUMBER = re.compile(r"(?<![\w.,])\d{5,}(?![\w]|[.,]\d)")
 TOKEN = re.compile(r"(?<!\w)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{5,}(?!\w)")
 QUOTED = re.compile(r"(?<!\w)['\"‘“]([^'\"‘’“”\n]{1,120})['\"’”](?!\w)")  # noqa: RUF001 - quotes as people type them
 
+GAP = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]")
+"""Where a user leaves a gap in words that they quote."""
+
+MONEY = re.compile(
+    r"\b(?:amount|rent|price|cost|fee|sum|total|salary|budget|payment|bill)\s+"
+    r"(?:is|of|to|at|was|now|:|=|\s)*\s*(\d[\d,]*(?:\.\d+)?)(?![\w.]*\w)",
+    re.IGNORECASE,
+)
 LINKS = (EMAIL, URL, ACCOUNT, DOTTED)
 """What a text can carry that leads somewhere."""
 
@@ -105,6 +113,12 @@ def links(text: str) -> list[str]:
 def looks_like_a_date(text: str) -> bool:
     """Whether digits and dashes are a date or a time: those lead nowhere."""
     return re.match(r"\d{4}-\d{2}-\d{2}|\d{2}-\d{2}-\d{4}", text) is not None
+
+
+def matches(value: str, template: str) -> bool:
+    """Whether a value is a template of the user's with its gaps filled: "Dinner at {place}"."""
+    parts = [re.escape(p) for p in GAP.split(template)]
+    return re.fullmatch(".{1,80}".join(parts), value) is not None and not links(value)
 
 
 def words_of(text: str) -> list[str]:
