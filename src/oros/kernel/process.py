@@ -156,15 +156,10 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.usage += event.outcome.usage + Usage(seconds=event.seconds)
             process.label = one(process.label | event.outcome.label)
             move(process, State.RUNNING)
-        case Granted() | Spent():
+        case Granted() | Spent() | Carded():
             granted(process, event)
         case Doubted():
             move(process, State.WAITING, "person")
-        case Carded():
-            process.usage += event.usage
-            move(
-                process, State.WAITING if event.items else State.RUNNING, "card" * bool(event.items)
-            )
         case Parked():
             move(process, State.WAITING, event.on)
         case Signalled():
@@ -210,10 +205,15 @@ def spend(process: Process, act: str) -> None:
     process.spent = tuple((counts | {act: counts.get(act, 0) + 1}).items())
 
 
-def granted(process: Process, event: Granted | Spent) -> None:
-    """Fold what the person said: what is granted is denied no more, and the other way round."""
+def granted(process: Process, event: Granted | Spent | Carded) -> None:
+    """Fold what the person is asked and says: what is granted is denied no more, and vice versa."""
     if isinstance(event, Spent):
         spend(process, event.act)
+        return
+    if isinstance(event, Carded):
+        process.usage += event.usage
+        if event.items:
+            move(process, State.WAITING, "card")
         return
     process.usage += event.usage
     named = {g.name for g in event.grants}

@@ -16,7 +16,7 @@ from oros.abi.ports import Progress
 from oros.abi.syscalls import Outcome
 from oros.abi.watch import Fact, Token
 from oros.kernel.kernel import Kernel
-from oros.services import proc
+from oros.services import explain
 from oros.services.apps.programs import builtin
 from oros.services.hub import Hub
 from oros.services.replay import replay
@@ -44,6 +44,7 @@ class Console:
             "slots": self.slots,
             "replay": self.replay,
             "explain": self.explain,
+            "grants": self.grants,
             "live": self.live,
         }
 
@@ -134,7 +135,11 @@ class Console:
     async def explain(self, args: Mapping[str, Json]) -> Json:
         """One call: what was asked, the verdict, the outcome."""
         process = self.kernel.m.find(pid_of(args))
-        return dict(proc.explain(self.kernel.m, process, str(args.get("call", ""))))
+        return dict(explain.explain(self.kernel.m, process, str(args.get("call", ""))))
+
+    async def grants(self, args: Mapping[str, Json]) -> Json:
+        """What a process may do on its user's behalf, and what it asks."""
+        return explain.grants(self.kernel.m, self.kernel.m.find(pid_of(args)))
 
     async def live(self, args: Mapping[str, Json]) -> Json:
         """The text that a process is streaming now."""

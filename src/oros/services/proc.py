@@ -6,6 +6,7 @@
     /proc/PID/pages/N           one page, whole, also when it left the window
     /proc/PID/calls/cN          one call: intent, verdict, outcome
     /proc/PID/calls/cN/NAME     a part of its outcome: a table, a figure, the whole of long output
+    /proc/PID/grants            what it may do on its user's behalf, and what it asks
     /proc/PID/diff, layers      what it changed in folders (see layers/workspaces.py)
 
 A process sees itself and what is below it; the person and pid 1 see all.
@@ -13,12 +14,10 @@ A process sees itself and what is below it; the person and pid 1 see all.
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import asdict
 
-from oros.abi import wire
 from oros.abi.errors import AccessDenied, NotFound, Unsupported
-from oros.abi.events import CallEntered, CallReturned
+from oros.abi.events import CallReturned
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.labels import SYSTEM, Label, join
 from oros.abi.message import FilePart, ImagePart, Json, TextPart
@@ -26,6 +25,7 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
+from oros.services.explain import explain, grants
 from oros.services.layers.workspaces import Request, Workspaces
 from oros.services.races import Races
 
@@ -97,7 +97,7 @@ class ProcServer:
         m = self._m
         if path:
             self._find(who, path)
-            names = ("status", "context", "pages", "calls", "diff", "layers")
+            names = ("status", "context", "pages", "calls", "grants", "diff", "layers")
             files: list[Json] = [{"path": f"{path}/{n}", "kind": "file"} for n in names]
             return Outcome(value={"entries": files, "more": False}, label=SYSTEM)
         rows = [p for p in m.table if p.pid and self._visible(who, p)]
@@ -114,6 +114,8 @@ class ProcServer:
         match rest:
             case [] | ["status"]:
                 text = json.dumps(row(self._m, process) | policy(process), indent=1)
+            case ["grants"]:
+                text = json.dumps(grants(self._m, process), indent=1, ensure_ascii=False)
             case ["context"]:
                 image = self._m.journal.peek(process.pid)
                 text = "\n\n".join(f"[{x.role}] {x.text}" for x in image.context.window())
@@ -208,32 +210,3 @@ def picture(
     if who.pid == PERSON:
         value["base64"] = b64encode(data).decode()
     return Outcome(value, (part,), label=label)
-
-
-def explain(m: Machine, process: Process, call: str) -> Mapping[str, Json]:
-    """One call of a process: what was asked, the verdict, the outcome. Raises: NotFound."""
-    found: dict[str, Json] = {}
-    for fact in m.journal.facts(process.pid):
-        match fact.event:
-            case CallEntered(id=name) if name == call:
-                found = {"pid": process.pid, "at": fact.time, **wire.plain(fact.event)}
-            case CallReturned(id=name) if name == call:
-                found["returned"] = wire.plain(fact.event)
-            case _:
-                pass
-    if not found:
-        raise NotFound(f"process {process.pid} made no call {call}", "`oros log PID` lists them")
-    verdict = found["verdict"]
-    found["plain"] = (
-        f"allowed: {process.program} may {found['name']}, effect {found['effect']}"
-        if verdict == "allow"
-        else f"refused: {refusal(found)}"
-    )
-    return found
-
-
-def refusal(found: Mapping[str, Json]) -> str:
-    """Why a call was refused, in one line."""
-    error = found.get("returned", {}).get("outcome", {}).get("error") or {}
-    hint = f" ({error['hint']})" if error.get("hint") else ""
-    return f"{error.get('code', found['verdict'])}: {error.get('why', '')}{hint}"

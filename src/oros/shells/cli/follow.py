@@ -11,6 +11,7 @@ from typing import Any
 from oros.abi.errors import OrosError
 from oros.abi.labels import OUTSIDE
 from oros.shells.cli import draw, story
+from oros.shells.cli.grants import ask
 from oros.shells.cli.session import Session
 from oros.shells.cli.trace import progress
 
@@ -42,6 +43,7 @@ class Follow:
         self.waits = False
         self.call: dict[str, Any] = {}
         self.question = ""
+        self.card: list[dict[str, Any]] = []
         self.rests = False
         self.ended: dict[str, Any] | None = None
         self.tokens = 0
@@ -71,7 +73,7 @@ class Follow:
         self.model = event["model"]
 
     def _model_called(self, event: dict[str, Any]) -> None:
-        self.tokens, self.rests, self.question = 0, False, ""
+        self.tokens, self.rests, self.question, self.card = 0, False, "", []
         self._enter(f"{event['model']} thinks")
 
     def _model_replied(self, event: dict[str, Any]) -> None:
@@ -84,8 +86,18 @@ class Follow:
         known = usage["micros"] is not None and self.used["micros"] is not None
         self.used["micros"] = self.used["micros"] + usage["micros"] if known else None
 
+    def _carded(self, event: dict[str, Any]) -> None:
+        self.card = event["items"]
+        if self.card:
+            self._enter(story.WAITS["card"])
+
+    def _granted(self, event: dict[str, Any]) -> None:
+        if event["card"]:
+            self.card = []
+            self._enter("deciding")
+
     def _call_entered(self, event: dict[str, Any]) -> None:
-        self.call = event
+        self.call, self.card = event, []
         self.used["calls"] += 1
         if event["name"] == "ask" and event["verdict"] == "allow":
             options = " / ".join(event["args"].get("options") or ())
@@ -187,7 +199,7 @@ class Meter:
         if line and self._follow.call.get("name") == "wait":
             self._look()
         if self._terminal.err_tty:
-            if line and not self._follow.question:
+            if line and not self._follow.question and not self._follow.card:
                 self._terminal.status(line)
             return
         phase = self._follow.phase.split(",")[0].rstrip("0123456789/ ")
@@ -203,8 +215,11 @@ class Meter:
         self._looked = time.perf_counter()
         with suppress(OrosError):
             rows = self._session.call("list", path="/proc")["entries"]
-            asking = {r["pid"] for r in rows if r["on"] == "person"}
+            asking = {r["pid"] for r in rows if r["on"] in ("person", "card")}
             for pid in sorted(asking - self._asked):
+                if found := self._session.client.query("grants", pid=pid)["card"]:
+                    ask(self._session, pid, found, here=False)
+                    continue
                 facts = self._session.client.history(pid)
                 text = next((story.gist(f) for f in reversed(facts) if f["kind"] in ASKS), "")
                 self._terminal.note(f"process {pid} asks: {text}", "yellow")

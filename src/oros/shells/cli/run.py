@@ -9,6 +9,7 @@ from typing import Any
 
 from oros.abi.errors import Invalid, OrosError
 from oros.shells.cli.follow import Follow, Meter
+from oros.shells.cli.grants import ask
 from oros.shells.cli.interrupts import Detached, Interrupts
 from oros.shells.cli.parse import Options, Verb, budget, host
 from oros.shells.cli.session import Session, code_of, here
@@ -84,6 +85,8 @@ class Runner:
             banner(self._session, self._state.model)
         if self._state.question and self._state.question != known:
             self._answer()
+        if item.get("kind") == "carded" and self._state.card:
+            self._card()
 
     def _answer(self) -> None:
         """Put its question to the person; without one at a terminal, say how to answer it."""
@@ -102,6 +105,17 @@ class Runner:
             self._interrupts.asking = False
         if text:
             self._session.client.call("send", pid=pid, text=text)
+
+    def _card(self) -> None:
+        """Put its card to the person."""
+        self._terminal.clear()
+        self._interrupts.asking = True
+        try:
+            ask(self._session, self._state.pid, self._state.card, here=self._asks())
+        except KeyboardInterrupt:
+            return
+        finally:
+            self._interrupts.asking = False
 
     def _interrupt(self) -> None:
         """The first Ctrl-C, in the ticker's thread."""

@@ -12,6 +12,7 @@ from typing import Any
 from oros.abi.errors import OrosError
 from oros.shells.cli import story
 from oros.shells.cli.follow import Follow, Meter
+from oros.shells.cli.grants import ask
 from oros.shells.cli.interrupts import Detached, Interrupts
 from oros.shells.cli.run import banner
 from oros.shells.cli.session import Session, here
@@ -100,14 +101,24 @@ class Turn:
         client = self._session.client
         seq = client.call("send", pid=INIT, text=text, folder=here())["value"]["seq"]
         try:
-            with Interrupts(self._interrupt, self._tick):
+            with Interrupts(self._interrupt, self._tick) as self._interrupts:
                 for item in client.events(INIT, seq - 1):
                     self._show(item)
+                    if item.get("kind") == "carded" and self._state.card:
+                        self._card()
                     if self._state.rests and item.get("kind") == "parked":
                         return
         except Detached:
             self._terminal.note("process 1 goes on: /trace 1", "yellow")
         self._terminal.clear()
+
+    def _card(self) -> None:
+        """Put its card to the person."""
+        self._terminal.clear()
+        self._interrupts.asking = True
+        with suppress(KeyboardInterrupt):
+            ask(self._session, INIT, self._state.card, here=sys.stdin.isatty())
+        self._interrupts.asking = False
 
     def _tick(self) -> None:
         if not self._said:

@@ -127,6 +127,9 @@ def explain(session: Session, options: Options) -> int:
     lines.append(f"effect: {found['effect']}   key: {found['key'] or '-'}")
     if found.get("returned"):
         lines.append(f"outcome: {story.returned(found['returned'])}")
+    if had := found.get("read"):
+        where = f" ({', '.join(had['outside'][:5])})" if had["outside"] else ""
+        lines.append(f"it had read: {had['words']}{where}")
     session.give(options.output, found, lines)
     return 0
 
