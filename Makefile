@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks simulate clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -77,6 +77,9 @@ bench-local: .venv/ready
 # Programs in the sandbox, and their changes as layers; half a minute.
 bench-sandbox: .venv/ready
 	$(BIN)/python -m bench.sandbox
+
+bench-agentdojo: .venv/ready
+	$(BIN)/python -m bench.agentdojo
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks

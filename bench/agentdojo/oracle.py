@@ -46,6 +46,7 @@ class Agent:
     hijacked: bool = False
     flying: list[Step] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
+    swap: object = None
 
     def __post_init__(self) -> None:
         self.todo = [Step(c.function, dict(c.args), False) for c in self.case.calls]
@@ -67,7 +68,9 @@ class Agent:
         match = HANDLE.match(text)
         if match and step.made:
             self.results[match[1]] = step.result
-        if step.evil and not step.literal and text.startswith("EACCES"):
+        if step.evil and self.swap is not None:
+            self.todo = []  # what comes after it is not looked at
+        elif step.evil and not step.literal and text.startswith("EACCES"):
             again = Step(step.function, step.args, evil=True, literal=True)
             if self.referred(step) != step.args:
                 self.todo.insert(0, again)  # what a handle did not get, the plain value may
@@ -75,7 +78,7 @@ class Agent:
     def next(self) -> list[tuple[str, dict]]:
         """The next call, with like ones that follow it at once; none if nothing more is to do."""
         if self.todo:
-            self.flying.append(self.todo.pop(0))
+            self.flying.append(self.swapped(self.todo.pop(0)))
         while self.todo and alike(self.flying[-1], self.todo[0]) and self.known(self.todo[0]):
             self.flying.append(self.todo.pop(0))
         return [
@@ -90,6 +93,19 @@ class Agent:
             calls = [*self.case.attack, *calls]
         listed = [{"tool": f"{self.app}.{c.function}", "args": dict(c.args)} for c in calls]
         return {"calls": listed}
+
+    def swapped(self, step: Step) -> Step:
+        """A step whose argument is swapped for another record's, by its handle."""
+        if self.swap is None or not step.evil or not self.swap.by_handle:
+            return step
+        from bench.agentdojo.swap import first, other, shaped
+
+        honest = self.case.calls[self.swap.number].args[self.swap.arg]
+        handle = other(self, first(honest))
+        step.args = {**self.referred(step), self.swap.arg: shaped(honest, handle)}
+        step.literal = True
+        self.swap_failed = handle is None
+        return step
 
     def known(self, step: Step) -> bool:
         """Whether no call that is still to be made gives an id that this one needs."""

@@ -10,6 +10,7 @@ from bench.agentdojo import world
 from bench.agentdojo.floor import floor
 from bench.agentdojo.machine import Machine, Run
 from bench.agentdojo.oracle import consequential
+from bench.agentdojo.swap import applied, swaps
 
 
 def row_of(run: Run, seconds: float) -> dict:
@@ -38,6 +39,21 @@ async def play(options: argparse.Namespace) -> None:
     async with Machine(options.python) as machine:
         for name in names:
             await machine.install(name)
+        if options.swap:
+            for swap in swaps(names):
+                run = Run(world.case(swap.suite, swap.task), "attentive")
+                applied(swap, run.agent)
+                await machine.play(run)
+                if getattr(run.agent, "swap_failed", False):
+                    continue
+                row = {"suite": swap.suite, "task": swap.task, "role": swap.role, "arg": swap.arg}
+                row |= {"value": swap.value, "by_handle": swap.by_handle, "swap": True}
+                row |= {
+                    "silent": run.silent,
+                    "reached": run.reached,
+                    "answers": run.agent.answers[-1:],
+                }
+                out.write(json.dumps(row) + "\n")
         for user in options.who:
             for attacks in (False,) if options.calm else (False, True):
                 for suite, task, injection in world.cases(names, attacks, options.limit):
@@ -55,13 +71,16 @@ def main() -> None:
     parser.add_argument("--python", required=True)
     parser.add_argument("--suite", action="append")
     parser.add_argument("--task", action="append")
-    parser.add_argument("--who", action="append", choices=("attentive", "yes", "absent"))
+    parser.add_argument("--who", action="append", choices=("attentive", "yes", "absent", "nobody"))
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--late", action="store_true")
     parser.add_argument("--floor", action="store_true")
+    parser.add_argument("--swap", action="store_true", help="also swap single arguments")
     parser.add_argument("--calm", action="store_true", help="no attacks")
     options = parser.parse_args()
-    options.who = options.who or ["attentive", "yes", "absent"]
+    if options.who is None:
+        options.who = ["attentive", "yes", "absent"]
+    options.who = [w for w in options.who if w != "nobody"]
     asyncio.run(play(options))
 
 

@@ -84,8 +84,12 @@ def test_where_the_decision_was_handed_over_calls_go_on_one_sheet() -> None:
     ]
     yes = cards.answered(found.items)
     assert verdict([*evil, arg("body", "any words")], words, more=yes.grants).kind == "allow"
+    assert verdict([*evil, arg("body", "www.evil.example")], words, more=yes.grants).kind == "card"
     assert verdict([arg("to", "eva@evil.example")], words, more=yes.grants).kind == "card"
-    done = Subject(THIRD, asked(words, *yes.grants), {"mail.send": 1}, sheeted=True)
+    assert verdict([arg("to", "Ann")], words, more=yes.grants).kind == "card"
+    key = verdict(evil, words, more=yes.grants).spends
+    assert key.startswith("mail.send ")
+    done = Subject(THIRD, asked(words, *yes.grants), {key: 1}, sheeted=True)
     assert decide(deed_of(evil), done).kind == "refuse"
     no = cards.answered(found.items, (0,))
     assert no.grants == no.denied == ()

@@ -12,10 +12,10 @@ from oros.abi.errors import Invalid
 from oros.abi.events import Granted
 from oros.abi.grants import Grant
 from oros.monitor import values
-from oros.monitor.grants import scoped
+from oros.monitor.grants import anchor, scoped
 from oros.monitor.handles import Result
 
-ENDORSED = frozenset({"target", "value"})
+WORDS = frozenset({"text", "label"})
 MOST = 3
 """Cards that a task may show until its user says something; then it pauses."""
 
@@ -24,11 +24,16 @@ AROUND = 60
 
 
 def granted(item: Item) -> tuple[Grant, ...]:
-    """What a yes to an item grants: the value in its role; of a whole call, one of its class."""
+    """What a yes to an item grants: the value in its role; of a whole call, one that reaches that.
+
+    The words of a call may come out otherwise than they were shown, but with no other links.
+    """
     if item.arg:
         return (endorsed(item.act, item.arg, item.role, item.value),)
-    act = Grant("act", item.act, uses=1, by="person", said=item.act)
-    return (act, *(endorsed(item.act, *part) for part in item.parts if part[1] in ENDORSED))
+    scope = anchor(item.parts)
+    act = Grant("act", item.act, uses=1, scope=scope, by="person", said=item.act)
+    links = [v for _, role, text in item.parts if role in WORDS for v in values.links(text)]
+    return (act, *(endorsed(item.act, "", "text", link) for link in links))
 
 
 def endorsed(act: str, arg: str, role: str, value: str) -> Grant:

@@ -27,7 +27,7 @@ from oros.abi.acts import Act, Item
 from oros.abi.labels import Integrity, Label
 from oros.abi.syscalls import Effect
 from oros.monitor import values
-from oros.monitor.grants import Authority
+from oros.monitor.grants import ANCHORS, Authority, anchor
 from oros.monitor.handles import Arg
 
 HARMLESS = frozenset({"pure", "read"})
@@ -100,15 +100,26 @@ def decide(deed: Deed, who: Subject) -> Verdict:
     if who.label.integrity >= Integrity.SYSTEM:
         why = "it has read nothing from outside"
         return flow(deed, who, ()) or Verdict("allow", 3, why, spends=deed.name)
-    if who.authority.uses(deed.name) <= who.spent.get(deed.name, 0):
+    spends = planned(deed, who)
+    if not spends:
         if who.authority.follows and not who.sheeted:
             why = "you said to follow what it reads"
             return Verdict("card", 4, why, items=(whole(deed.tool, deed),))
         return unplanned(deed, who)
-    anchored = any(a.role in ("target", "value") for a in deed.args)
-    items = [i for arg in deed.args for i in questions(deed, arg, who, anchored=anchored)]
+    anchored = any(a.role in ANCHORS for a in deed.args)
+    judged = [a for a in deed.args if spends == deed.name or a.role not in ANCHORS]
+    items = [i for arg in judged for i in questions(deed, arg, who, anchored=anchored)]
     why = "it is what you asked for"
-    return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=deed.name)
+    return flow(deed, who, tuple(items)) or Verdict("allow", 5, why, spends=spends)
+
+
+def planned(deed: Deed, who: Subject) -> str:
+    """What is left that a call may count as: one of its class, or one on a sheet; else ""."""
+    mark = anchor((a.path, a.role, a.value) for a in deed.args)
+    for name, scope in ((deed.name, ""), (f"{deed.name} {mark}", mark)):
+        if who.authority.uses(deed.name, scope) > who.spent.get(name, 0):
+            return name
+    return ""
 
 
 def whole(tool: str, deed: Deed) -> Item:
@@ -147,7 +158,7 @@ def unplanned(deed: Deed, who: Subject) -> Verdict:
 def questions(deed: Deed, arg: Arg, who: Subject, *, anchored: bool) -> list[Item]:
     """What of an argument the person must be asked about. `anchored`: the call has a target."""
     place = f"{deed.name} {arg.path}"
-    if arg.role in ("target", "value") or (arg.role == "label" and not anchored):
+    if arg.role in ANCHORS or (arg.role == "label" and not anchored):
         trusted = min(arg.label.integrity, Integrity.USER if arg.chosen else who.label.integrity)
         if trusted >= Integrity.PROVIDER or who.authority.names(
             arg.value, arg.role, arg.role, place

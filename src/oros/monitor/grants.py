@@ -1,5 +1,7 @@
 """The grants of a process as the monitor uses them: which values they name, what is left. Pure."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ FITS: dict[str, frozenset[str]] = {
 }
 """In which forms a bare number may have been said, by its role: "June 13" names no file."""
 
+ANCHORS = frozenset({"target", "value"})
 NAMES = frozenset({"name", "quoted", "email", "account"})
 SECRETS = frozenset({"quoted", "token", "number"})
 
@@ -39,12 +42,12 @@ class Authority:
                 named.setdefault(grant.what, []).append(grant)
         return cls(kept, no, named)
 
-    def uses(self, act: str) -> int:
-        """How many calls of a class were asked for."""
+    def uses(self, act: str, scope: str = "") -> int:
+        """How many calls of a class were asked for; with a scope, of those that reach just that."""
         return sum(
             1 << 30 if g.uses is None else g.uses
             for g in self.grants
-            if g.kind == "act" and g.what == act
+            if g.kind == "act" and g.what == act and g.scope == scope
         )
 
     @property
@@ -98,6 +101,12 @@ class Authority:
 def split(name: str) -> list[str]:
     """The parts of a name, whatever stands between them."""
     return re.findall(r"[^\W_]+", values.canon(name))
+
+
+def anchor(parts: Iterable[tuple[str, str, Json]]) -> str:
+    """What a call reaches and sets, as one word: its targets and values by path, role, value."""
+    kept = sorted((path, values.canon(v)) for path, role, v in parts if role in ANCHORS)
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
 
 
 def scoped(what: str, role: str, place: str) -> str:

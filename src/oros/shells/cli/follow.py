@@ -215,13 +215,14 @@ class Meter:
         self._looked = time.perf_counter()
         with suppress(OrosError):
             rows = self._session.call("list", path="/proc")["entries"]
-            asking = {r["pid"] for r in rows if r["on"] in ("person", "card")}
-            for pid in sorted(asking - self._asked):
-                if found := self._session.client.query("grants", pid=pid)["card"]:
+            asking = {r["pid"]: r["on"] for r in rows if r["on"] in ("person", "card")}
+            for pid in sorted(asking.keys() - self._asked):
+                if asking[pid] == "card":
+                    found = self._session.client.query("grants", pid=pid)["card"] or ()
                     ask(self._session, pid, found, here=False)
                     continue
                 facts = self._session.client.history(pid)
                 text = next((story.gist(f) for f in reversed(facts) if f["kind"] in ASKS), "")
                 self._terminal.note(f"process {pid} asks: {text}", "yellow")
                 self._terminal.note(f"answer it from another terminal: oros send {pid} TEXT")
-            self._asked = asking
+            self._asked = set(asking)
