@@ -39,7 +39,7 @@ class Flow:
     `via`: by the proxy ("connect" a tunnel, "proxy" plain HTTP) or straight ("tls", "http").
     `address` is what was dialled; `up`, `down` are bytes out of and into the sandbox. `decision`:
     "refused" by the policy or a malformed request, "failed" at the network or a bound, else
-    "allowed"; `why` in words. `url` is known for plain HTTP only.
+    "allowed"; `why` in words. `url` is known for plain HTTP only. `secrets`: which ones were sent.
     """
 
     host: str
@@ -52,6 +52,7 @@ class Flow:
     why: str = ""
     seconds: float = 0.0
     url: str = ""
+    secrets: tuple[str, ...] = ()
 
 
 class Egress(Protocol):

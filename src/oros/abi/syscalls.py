@@ -233,6 +233,8 @@ class Run(Call):
 
     Python goes into an interpreter that remembers what your earlier runs defined, and shows the
     `value` of a last expression; with `stdin` or `fresh` it is a program of its own.
+    A secret of the user's is written `{{secret:NAME}}` in a header of an http:// request; outside
+    it is filled in, for its own host only, and the request leaves over TLS.
     Returns `{"exit", "signal", "out", "err", "changed": [{"path", "change", "size"}], "seconds"}`;
     long output is cut in its middle and kept whole in a blob.
     """

@@ -19,6 +19,7 @@ from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.models import Models
 from oros.drivers.clock.wall import SystemRandom, WallClock
+from oros.drivers.egress.netns.policy import normal
 from oros.drivers.keys.ed25519 import FileKey
 from oros.drivers.mcp.http import McpServer
 from oros.drivers.store.sqlite import SqliteStore
@@ -30,6 +31,7 @@ from oros.services.apps.programs import builtin, program
 from oros.services.apps.registry import Apps
 from oros.services.audit import Audit
 from oros.services.console import Console
+from oros.services.secrets.vault import Vault
 from oros.services.shapes import SHAPES
 
 JOURNAL, KEY = "journal.db", "seal.key"
@@ -68,7 +70,8 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     try:
         if parts.store is not None:
             store = parts.store(store)
-        devices = Devices(store, home / "layers")
+        vault = Vault(home, normal)
+        devices = Devices(store, home / "layers", vault.values)
         world = World(
             store,
             clock,
@@ -87,10 +90,10 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         boot(kernel, home / JOURNAL)
         await devices.attach(kernel.m, kernel.request)
         console = Console(kernel, oros.__version__)
-        console.queries |= models.queries() | devices.queries() | queries(apps)
+        console.queries |= models.queries() | devices.queries() | queries(apps, vault)
         audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
         console.queries["audit.head"] = audit.head
-        console.longs |= {**models.longs(), **longs(apps), "audit.verify": audit.verify}
+        console.longs |= {**models.longs(), **longs(apps, vault), "audit.verify": audit.verify}
         await run(kernel, Gate(console, home), devices.cells.keep, audit.keep)
     finally:
         await apps.close()

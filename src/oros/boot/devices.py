@@ -12,6 +12,7 @@ from oros.abi.grants import MountPoint
 from oros.abi.ids import PERSON, Pid, Seq
 from oros.abi.message import Json
 from oros.abi.ports import Device, FileServer, Row, Store
+from oros.drivers.egress.netns.secrets import Secrets, none
 from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.drivers.sandbox.zygote.warm import Zygote
@@ -30,8 +31,9 @@ from oros.services.run.earlier import Earlier, earlier
 class Devices:
     """Makes a file server for each mount source, and a runner for each folder, when first used."""
 
-    def __init__(self, store: Store, layers: Path) -> None:
+    def __init__(self, store: Store, layers: Path, secrets: Secrets = none) -> None:
         """`layers`: where what processes change in folders is kept."""
+        self._secrets = secrets
         self._store = store
         self._sandbox = BwrapSandbox()
         self._packages = packages()
@@ -75,7 +77,7 @@ class Devices:
                         self._store,
                         point.right,
                         review=scheme == "review",
-                        way=way_of(web),
+                        way=way_of(web, self._secrets),
                         needs=point.needs,
                     )
                     self._runners[point, web] = found
@@ -164,7 +166,7 @@ def packages() -> tuple[str, ...]:
     return (str(Path(found.origin).parents[1]),) if found is not None and found.origin else ()
 
 
-def way_of(source: str) -> RunWay | None:
+def way_of(source: str, secrets: Secrets) -> RunWay | None:
     """The way out to the hosts of a `/web` mount; none without one."""
     hosts = [h for h in source.removeprefix("web:").split(",") if h]
-    return (lambda record: Way(hosts, record)) if hosts else None
+    return (lambda record: Way(hosts, record, secrets=secrets)) if hosts else None

@@ -349,7 +349,8 @@ def told_flow(flow: Flow) -> dict[str, Json]:
     """A connection as a model and a trace see it: where to, what came of it, how much."""
     value: dict[str, Json] = {"host": flow.host, "port": flow.port, "decision": flow.decision}
     value |= {"up": flow.up, "down": flow.down}
-    return value | {k: v for k, v in (("why", flow.why), ("url", flow.url)) if v}
+    more = (("why", flow.why), ("url", flow.url), ("secrets", list(flow.secrets)))
+    return value | {k: v for k, v in more if v}
 
 
 def with_layer(outcome: Outcome, taken: Taken) -> Outcome:

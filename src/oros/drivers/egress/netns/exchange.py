@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from oros.abi.errors import AccessDenied, Invalid, OrosError, TimedOut, TooBig, Unreachable
-from oros.drivers.egress.netns import heads
+from oros.drivers.egress.netns import heads, secrets
 from oros.drivers.egress.netns.flows import PIECE, Bounds, Flows, Peer, Pulse, Trace, guarded
 from oros.drivers.egress.netns.heads import Head, Where
 
 LINE = b"\r\n"
+TLS_PORT = 443
 MOST_TRAILERS = 64
 STATUS = {"EACCES": 403, "EINVAL": 400, "E2BIG": 431, "ETIMEDOUT": 408, "EDQUOT": 429}
 
@@ -62,6 +63,13 @@ async def straight(flows: Flows, client: Peer, trace: Trace) -> None:
 async def exchange(flows: Flows, client: Peer, trace: Trace, head: Head, target: Where) -> None:
     """Pass one request on, and its answer back. Raises: AccessDenied, Invalid, Unreachable, ..."""
     size = heads.length(head)
+    if secrets.named(head) or secrets.MARK.search(head.target):
+        flows.check(trace.host, trace.port)
+        known = flows.secrets(trace.host)
+        trace.secrets = tuple(secrets.named(head))
+        head = secrets.filled(head, trace.host, known)
+        trace.mask = secrets.Mask(known)
+        trace.port = TLS_PORT if trace.port == heads.PLAIN_PORT else trace.port  # over TLS only
     async with flows.open(trace) as server:
 
         async def send(pulse: Pulse) -> None:

@@ -7,6 +7,7 @@ changes its mind between the two (DNS rebinding) gains nothing. It knows no prot
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from oros.abi.errors import AccessDenied, OrosError, OverBudget, TimedOut, Unreachable
 from oros.abi.jobs import Flow
 from oros.drivers.egress.netns.policy import Address, Policy, literal, public
+from oros.drivers.egress.netns.secrets import Mask, Secrets, none
 
 PIECE = 1 << 16
 MOST_ADDRESSES = 4
@@ -60,6 +62,8 @@ class Trace:
     url: str = ""
     up: int = 0
     down: int = 0
+    secrets: tuple[str, ...] = ()
+    mask: Mask | None = None
     opened: bool = False
     """From here on the bytes are the server's: no words of ours may be mixed into them."""
 
@@ -133,6 +137,8 @@ class Flows:
     accept: Accept = public
     connect: Connect = dial
     bounds: Bounds = field(default_factory=Bounds)
+    secrets: Secrets = none
+    trust: ssl.SSLContext | None = None
     _up: int = 0
     _down: int = 0
 
@@ -159,7 +165,7 @@ class Flows:
             self.record(
                 Flow(
                     trace.host, trace.port, trace.via, trace.address, trace.up, trace.down,
-                    decision, why, loop.time() - start, trace.url[:LONGEST_URL],
+                    decision, why, loop.time() - start, trace.url[:LONGEST_URL], trace.secrets,
                 )
             )  # fmt: skip
 
@@ -179,10 +185,23 @@ class Flows:
         except TimeoutError as e:
             raise Unreachable(f"{trace.host} did not answer in time") from e
         try:
+            if trace.secrets:
+                await self._secured(server, trace.host)
             yield server
             await server.close(self.bounds.idle_seconds)
         finally:
             server.abort()
+
+    async def _secured(self, server: Peer, host: str) -> None:
+        """Speak TLS from here on, to that host and no other. Raises: Unreachable."""
+        trust = self.trust or ssl.create_default_context()
+        try:
+            async with asyncio.timeout(self.bounds.connect_seconds):
+                await server.writer.start_tls(trust, server_hostname=host)
+        except TimeoutError as e:
+            raise Unreachable(f"{host} did not answer in time") from e
+        except (ssl.SSLError, OSError) as e:
+            raise Unreachable(f"{host} is not who it says, or speaks no TLS: {e}") from e
 
     async def _addresses(self, host: str, port: int) -> list[Address]:
         """What may be dialled for a host. Raises: AccessDenied, Unreachable."""
@@ -258,10 +277,14 @@ class Flows:
 
     async def answer(self, client: Peer, server: Peer, trace: Trace, pulse: "Pulse") -> None:
         """Pass what the server says into the sandbox, to its end. Raises: OverBudget, OSError."""
+        mask = trace.mask
         while piece := await server.reader.read(PIECE):
             pulse.beat()
-            await self.down(client, piece, trace)
+            if seen := piece if mask is None else mask.feed(piece):
+                await self.down(client, seen, trace)
             pulse.beat()
+        if mask is not None and (rest := mask.feed(b"", last=True)):
+            await self.down(client, rest, trace)
 
 
 class Pulse:

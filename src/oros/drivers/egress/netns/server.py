@@ -7,6 +7,7 @@ socket of its own inside: see `listeners`.
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from oros.drivers.egress.netns.listeners import Sockets
 from oros.drivers.egress.netns.names import Names
 from oros.drivers.egress.netns.policy import Policy, public
 from oros.drivers.egress.netns.proxy import Proxy
+from oros.drivers.egress.netns.secrets import Secrets, none
 from oros.drivers.egress.netns.transparent import Transparent
 
 PAUSE = 0.1
@@ -44,6 +46,7 @@ class Outside:
     resolve: Resolve | None = None
     accept: Accept = public
     connect: Connect = dial
+    trust: ssl.SSLContext | None = None
 
 
 BOUNDS, OUTSIDE = Bounds(), Outside()
@@ -61,8 +64,9 @@ class Egress:
         record: Callable[[Flow], None],
         bounds: Bounds = BOUNDS,
         outside: Outside = OUTSIDE,
+        secrets: Secrets = none,
     ) -> None:
-        self._policy, self._record = policy, record
+        self._policy, self._record, self._secrets = policy, record, secrets
         self._bounds, self._outside = bounds, outside
 
     @contextlib.asynccontextmanager
@@ -75,8 +79,9 @@ class Egress:
             if resolve is None:
                 resolve = stack.enter_context(contextlib.closing(SystemResolver()))
             flows = Flows(
-                self._policy, self._record, resolve, outside.accept, outside.connect, self._bounds
-            )
+                self._policy, self._record, resolve, outside.accept, outside.connect, self._bounds,
+                self._secrets, outside.trust,
+            )  # fmt: skip
             try:
                 async with asyncio.TaskGroup() as group:
                     service = group.create_task(self._serve(flows, sockets))

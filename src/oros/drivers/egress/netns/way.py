@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from oros.abi.jobs import Flow
 from oros.drivers.egress.netns.listeners import ENVIRONMENT, FILES, listen
 from oros.drivers.egress.netns.policy import Address, Policy, dialled, public
+from oros.drivers.egress.netns.secrets import Secrets, none
 from oros.drivers.egress.netns.server import BOUNDS, Egress, Outside
 
 
@@ -37,10 +38,14 @@ class Way:
     env: Mapping[str, str] = ENVIRONMENT
 
     def __init__(
-        self, hosts: Iterable[str], record: Callable[[Flow], None], outside: Outside = OUTSIDE
+        self,
+        hosts: Iterable[str],
+        record: Callable[[Flow], None],
+        outside: Outside = OUTSIDE,
+        secrets: Secrets = none,
     ) -> None:
-        """Raises: Invalid for what is no host."""
-        self._egress = Egress(Policy.of(*hosts), record, BOUNDS, outside)
+        """`secrets`: what a host may be sent in place of a mark. Raises: Invalid for no host."""
+        self._egress = Egress(Policy.of(*hosts), record, BOUNDS, outside, secrets)
 
     @contextlib.asynccontextmanager
     async def serving(self, pid: int) -> AsyncIterator[None]:

@@ -1,0 +1,1 @@
+"""Secrets: kept by the machine, sent by its way out, seen by no process."""
