@@ -74,7 +74,7 @@ def test_to_whom_is_not_who_it_says_it_goes_nowhere(world, go, web, egress) -> N
 
 
 BAD = [
-    (("GET http://www.example.com/ HTTP/1.1", "Host: www.example.com", BEARER), b"no secret github"),
+    (("GET http://www.example.com/ HTTP/1.1", "Host: www.example.com", BEARER), b"secret github"),
     (("GET http://example.com/ HTTP/1.1", "Host: example.com", "X: {{secret:other}}"),
      b"no secret other for example.com"),
     (("GET http://example.com/?k={{secret:github}} HTTP/1.1", "Host: example.com"),
