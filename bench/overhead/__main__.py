@@ -90,6 +90,16 @@ def table(title: str, names: list[str], found: dict) -> None:
         )
 
 
+def monitor(found: dict) -> None:
+    """What the monitor takes of a turn: each call is one decision about a tool with a target."""
+    print("\n## The monitor's share of a turn's CPU (bar: 5 %, 100 us a decision)\n")
+    for (title, name), row in found.items():
+        if name == "oros":
+            share = row["monitor_us_call"] / row["cpu_us_call"]
+            each = row["monitor_us_decision"]
+            print(f"{title}: {share:.1%} of {row['cpu_us_call']:.0f} us, {each:.0f} us a decision")
+
+
 def per_token(names: list[str], base: str, repeats: int) -> None:
     """The cost of one streamed token: long answers against short ones, by difference."""
     common = ["--agents", "16", "--conc", "8", "--stream"]
@@ -124,6 +134,7 @@ def main() -> None:
         found |= rounds(names, wide, 1 if options.repeats < 3 else options.repeats, slow_base)
         for title in (*cases, *wide):
             table(title, names, found)
+        monitor(found)
         per_token(names, base, options.repeats)
     finally:
         quick.terminate()

@@ -48,7 +48,8 @@ async def main(options: argparse.Namespace) -> dict[str, float]:
     assert len(answers) == options.agents
     assert all("done" in a for a in answers), answers[:3]
     calls = options.agents * (TURNS + 1)
-    return {
+    extra = getattr(module, "extra", lambda _: {})(calls)
+    return extra | {
         "cpu_us_call": cpu / calls * 1e6,
         "calls_s": calls / wall,
         "kb_agent": max(0.0, peak - before) / options.conc,

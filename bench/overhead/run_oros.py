@@ -2,22 +2,55 @@
 
 import asyncio
 import tempfile
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import job as work
 
+from oros.abi.acts import Act
 from oros.abi.manifest import Program
 from oros.abi.ports import ModelInfo, Tool, ToolSpec
 from oros.abi.syscalls import Outcome
 from oros.drivers.clock.wall import SystemRandom, WallClock
 from oros.drivers.models.openai.driver import OpenAIModel
 from oros.drivers.store.sqlite import SqliteStore
+from oros.kernel import authority, decode
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
+from oros.monitor import handles
 from oros.services.shapes import SHAPES
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+
+
+ACT = Act("lookup", "look numbers up", {"x": "target"}, triggers=("look number",))
+"""The dearest case: an act with a consequence, of a process that has read others' text."""
+
+spent = {"seconds": 0.0, "decisions": 0}
+
+
+def timed(module, name: str) -> None:
+    """Count the CPU of a function that decides or labels."""
+    work_of = getattr(module, name)
+
+    def counted(*args, **more):
+        begun = time.thread_time()
+        try:
+            return work_of(*args, **more)
+        finally:
+            spent["seconds"] += time.thread_time() - begun
+            spent["decisions"] += name == "decide"
+
+    setattr(module, name, counted)
+
+
+def extra(calls: int) -> dict[str, float]:
+    """The monitor's part: CPU a call of the job, and a decision."""
+    return {
+        "monitor_us_call": spent["seconds"] / calls * 1e6,
+        "monitor_us_decision": spent["seconds"] / max(1, spent["decisions"]) * 1e6,
+    }
 
 
 class Lookup:
@@ -35,13 +68,18 @@ class Lookup:
 @asynccontextmanager
 async def runtime(options):
     """The job on this runtime."""
-    info = ModelInfo("mock-1", 128000, 4096, frozenset({"tools"}), (0, 0, 0))
+    if not spent["decisions"]:
+        for module, name in ((decode, "decide"), (decode, "access"), (decode, "judged"),
+                             (authority, "authority"), (authority, "spent"),
+                             (handles, "label_of"), (handles, "public")):  # fmt: skip
+            timed(module, name)
+    info = ModelInfo("mock-1", 128000, 4096, frozenset({"tools"}), (0, 0, 0), small=True)
     model = OpenAIModel("mock-1", options.base, "mock-1", info=info)
     prompt = work.script(options).replace(
         "tool=lookup", 'tool=call args={"tool":"lookup","args":{"x":1}}'
     )
     program = Program("w", "worker", "steps", prompt, ("call",))
-    tools = {"lookup": Tool(ToolSpec("lookup", "Look a number up.", SCHEMA, "read"), Lookup())}
+    tools = {"lookup": Tool(ToolSpec("lookup", "Look a number up.", SCHEMA, "once", ACT), Lookup())}
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore.open(Path(folder) / "journal.db")
         world = World(
@@ -59,7 +97,8 @@ async def runtime(options):
         kernel.boot(program)
 
         async def job(number):
-            started = await kernel.request("spawn", {"goal": f"job {number}"})
+            goal = f"job {number}: look up number 1 several times"
+            started = await kernel.request("spawn", {"goal": goal})
             ended = await kernel.request("wait", {"pid": started.value["pid"]})
             return ended.value["answer"]
 

@@ -75,7 +75,9 @@ def run(processes: int, kills: int, seed: int, folder: Path) -> dict[str, float]
     began = time.monotonic()
     client = film.start(0.0)
     for n in range(processes):
-        client.call("spawn", goal=f"job {n}", program="crash", nice=1)
+        client.call(
+            "spawn", goal=f"job {n}: note each step, pay each step", program="crash", nice=1
+        )
     alive = processes
     while alive:
         film.kill()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from oros.abi.acts import Act
 from oros.abi.message import Json
 from oros.abi.ports import Caller, Tool, ToolSpec
 from oros.abi.syscalls import Outcome
@@ -49,6 +50,11 @@ def tools(folder: Path, crash) -> dict[str, Tool]:
     note = Ledger(folder / "note.jsonl", True, crash)
     pay = Ledger(folder / "pay.jsonl", False, crash)
     return {
-        "note": Tool(ToolSpec("note", "notes a step", SCHEMA, "idempotent"), note),
-        "pay": Tool(ToolSpec("pay", "pays a step", SCHEMA, "once"), pay),
+        "note": Tool(ToolSpec("note", "notes a step", SCHEMA, "idempotent", act("note")), note),
+        "pay": Tool(ToolSpec("pay", "pays a step", SCHEMA, "once", act("pay")), pay),
     }
+
+
+def act(name: str) -> Act:
+    """What the goals of the test ask for in words."""
+    return Act(name, f"{name} steps", {"step": "enum"}, triggers=(f"{name} step",))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from oros.abi.acts import Act
 from oros.abi.errors import Busy, DeviceFailed, NotAuthorized, Unreachable
 from oros.abi.events import CallEntered
 from oros.abi.labels import Label
@@ -77,7 +78,8 @@ def tools(ledger: Ledger, chance: random.Random) -> dict[str, Tool]:
         "pay": Worker(ledger, "once", chance),
         "shout": Worker(ledger, "once", chance, knows=False),
     }
-    return {n: Tool(ToolSpec(n, n, {}, w.effect), w) for n, w in made.items()}
+    acts = {n: Act(n, n, {"n": "enum"}, triggers=(n,)) for n in made}  # goals name their tools
+    return {n: Tool(ToolSpec(n, n, {}, w.effect, acts[n]), w) for n, w in made.items()}
 
 
 class MoodyModel(ScriptedModel):

@@ -56,7 +56,7 @@ async def plan(m: Machine, process: Process, image: Image) -> None:
     except OrosError:
         return  # it is asked again at the next call; until then the phrases are the plan
     made = plans.plan_of(wire.arguments(text), words, acts)
-    more = plans.missing(made, authority.grants_of(m, process, image))
+    more = plans.missing(made, authority.authority(m, process, image).grants)
     m.accounts.charge(process, usage)
     await m.journal.sync((process, Granted(more, planned=len(image.words), usage=usage)))
 

@@ -5,6 +5,7 @@ It gathers what the monitor decides on; it decides nothing. `allow` and `deny` a
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import is_
 
 from oros.abi.errors import Invalid
 from oros.abi.events import Carded, Granted, Received, Signalled, Spent
@@ -21,26 +22,23 @@ from oros.kernel.process import Process
 from oros.monitor.access import OTHERS
 from oros.monitor.cards import MOST, answered, merged, traced
 from oros.monitor.grants import Authority, narrowed
-from oros.monitor.phrases import said
+from oros.monitor.phrases import arranged
 from oros.monitor.values import canon
 
 
 def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The classes of act that there are, each with what users say who ask for it."""
-    found = {OTHERS.name: OTHERS.triggers}
-    found |= {t.spec.act.name or n: t.spec.act.triggers for n, t in m.world.tools.items()}
-    return tuple(found.items())
-
-
-def grants_of(m: Machine, process: Process, image: Image) -> tuple[Grant, ...]:
-    """All grants of a process: of its user's words, and what came besides."""
-    known = classes(m)
-    return (*(g for text in image.words for g in said(text, known)), *process.grants)
+    tools = tuple(m.world.tools.values())
+    if len(tools) != len(m.classes[0]) or not all(map(is_, tools, m.classes[0])):
+        found = {OTHERS.name: OTHERS.triggers}
+        found |= {t.spec.act.name or t.spec.name: t.spec.act.triggers for t in tools}
+        m.classes = (tools, tuple(found.items()))
+    return m.classes[1]
 
 
 def authority(m: Machine, process: Process, image: Image) -> Authority:
-    """Its grants as the monitor takes them."""
-    return Authority.of(grants_of(m, process, image), process.denied)
+    """All grants of a process: of its user's words, and what came besides."""
+    return arranged(tuple(image.words), classes(m), process.grants, process.denied)
 
 
 def given(m: Machine, parent: Process) -> tuple[Grant, ...]:

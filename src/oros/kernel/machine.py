@@ -96,6 +96,7 @@ class Machine:
     done: "OrderedDict[Pid, Process]" = field(default_factory=OrderedDict)
     start: Callable[[Process], None] = lambda _: None
     next_pid: int = 2
+    classes: tuple[tuple[Tool, ...], tuple[tuple[str, tuple[str, ...]], ...]] = ((), ())
     halting: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -115,11 +115,13 @@ def decide(deed: Deed, who: Subject) -> Verdict:
 
 def planned(deed: Deed, who: Subject) -> str:
     """What is left that a call may count as: one of its class, or one on a sheet; else ""."""
+    if who.authority.uses(deed.name) > who.spent.get(deed.name, 0):
+        return deed.name
+    if not who.authority.sheets:
+        return ""
     mark = anchor((a.path, a.role, a.value) for a in deed.args)
-    for name, scope in ((deed.name, ""), (f"{deed.name} {mark}", mark)):
-        if who.authority.uses(deed.name, scope) > who.spent.get(name, 0):
-            return name
-    return ""
+    name = f"{deed.name} {mark}"
+    return name if who.authority.uses(deed.name, mark) > who.spent.get(name, 0) else ""
 
 
 def whole(tool: str, deed: Deed) -> Item:

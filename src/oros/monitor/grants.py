@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oros.abi.acts import Role
@@ -18,6 +18,7 @@ FITS: dict[str, frozenset[str]] = {
 }
 """In which forms a bare number may have been said, by its role: "June 13" names no file."""
 
+TEXTS = frozenset({"phrase", "template"})
 ANCHORS = frozenset({"target", "value"})
 NAMES = frozenset({"name", "quoted", "email", "account"})
 SECRETS = frozenset({"quoted", "token", "number"})
@@ -25,30 +26,38 @@ SECRETS = frozenset({"quoted", "token", "number"})
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What a process may do and name: its grants without those that were denied."""
+    """What a process may do and name: its grants without those that were denied.
+
+    `counts`: uses by class and scope; `named`: values by their canonical form; `texts`: phrases and
+    templates; `sheets`: whether a call was said yes to whole.
+    """
 
     grants: tuple[Grant, ...] = ()
     denied: frozenset[str] = frozenset()
-    named: dict[str, list[Grant]] = field(default_factory=dict)
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    named: Mapping[str, list[Grant]] = field(default_factory=dict)
+    texts: tuple[Grant, ...] = ()
+    sheets: bool = False
 
     @classmethod
     def of(cls, grants: Iterable[Grant], denied: Iterable[str] = ()) -> "Authority":
-        """Arrange grants so that a value is found at once."""
+        """Arrange grants so that all that is asked of them is found at once."""
         no = frozenset(denied)
-        kept = tuple(g for g in grants if g.name not in no)
+        kept = tuple(g for g in grants if not no or g.name not in no)
         named: dict[str, list[Grant]] = {}
+        counts: dict[tuple[str, str], int] = {}
         for grant in kept:
-            if grant.kind == "value" and grant.form not in ("phrase", "template"):
+            if grant.kind == "act":
+                key = (grant.what, grant.scope)
+                counts[key] = counts.get(key, 0) + (1 << 30 if grant.uses is None else grant.uses)
+            elif grant.kind == "value" and grant.form not in TEXTS:
                 named.setdefault(grant.what, []).append(grant)
-        return cls(kept, no, named)
+        texts = tuple(g for g in kept if g.kind == "value" and g.form in TEXTS)
+        return cls(kept, no, counts, named, texts, any(scope for _, scope in counts))
 
     def uses(self, act: str, scope: str = "") -> int:
         """How many calls of a class were asked for; with a scope, of those that reach just that."""
-        return sum(
-            1 << 30 if g.uses is None else g.uses
-            for g in self.grants
-            if g.kind == "act" and g.what == act and g.scope == scope
-        )
+        return self.counts.get((act, scope), 0)
 
     @property
     def follows(self) -> bool:
@@ -71,10 +80,10 @@ class Authority:
             return False
         words = values.words_of(what)
         return any(
-            run(words, g.what) if g.form == "phrase" else values.matches(what, g.what)
-            for g in self.grants
-            if g.kind == "value"
-            and (g.form == "phrase" or (g.form == "template" and role == "label"))
+            run(words, g.what)
+            if g.form == "phrase"
+            else role == "label" and values.matches(what, g.what)
+            for g in self.texts
         )
 
     def designates(self, name: str) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from oros.abi.acts import Act
 from oros.abi.grants import Grant
 from oros.monitor import values
+from oros.monitor.grants import Authority
 
 GAP, WIDE = 6, 14
 """Words that may stand between two of a trigger; with `*` between them."""
@@ -190,6 +191,17 @@ def mint(text: str) -> list[Grant]:
             found.setdefault((form, what), Grant("value", what, form, said=span))
     phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
     return [*found.values(), *phrase]
+
+
+@lru_cache(512)
+def arranged(
+    texts: tuple[str, ...],
+    known: tuple[tuple[str, tuple[str, ...]], ...],
+    more: tuple[Grant, ...],
+    denied: tuple[str, ...],
+) -> Authority:
+    """The grants of a user's words and those that came besides, arranged; the same ones once."""
+    return Authority.of((*(g for text in texts for g in said(text, known)), *more), denied)
 
 
 @lru_cache(256)

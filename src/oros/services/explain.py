@@ -8,7 +8,7 @@ from oros.abi.errors import NotFound
 from oros.abi.events import CallEntered, CallReturned, Event
 from oros.abi.labels import OUTSIDE
 from oros.abi.message import Json
-from oros.kernel.authority import grants_of
+from oros.kernel.authority import authority
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 
@@ -70,9 +70,7 @@ def grants(m: Machine, process: Process) -> dict[str, Json]:
     image = m.journal.peek(process.pid)
     spent = dict(process.spent)
     rows: list[Json] = []
-    for grant in grants_of(m, process, image):
-        if grant.name in process.denied:
-            continue
+    for grant in authority(m, process, image).grants:
         rows.append({"name": grant.name, **wire.plain(grant)})
         if grant.kind == "act":
             rows[-1]["spent"] = spent.get(grant.what, 0)
