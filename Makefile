@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks simulate clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -55,6 +55,15 @@ test-user: .venv/ready
 # Longer proofs; each prints its figures.
 crash: .venv/ready
 	$(BIN)/python -m tests.crash --kills 300
+
+# The monitor, mutated: each change of its logic must make a test fail; four minutes.
+.venv-mutants/ready: pyproject.toml constraints.txt
+	$(PY) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install -q -e '.[dev]' 'mutmut==3.8.1' -c constraints.txt
+	@touch .venv-mutants/ready
+
+mutants: .venv-mutants/ready
+	.venv-mutants/bin/python tools/mutants.py
 
 bench-overhead: .venv/ready
 	$(BIN)/python -m bench.overhead

@@ -285,3 +285,97 @@ def test_the_answer_to_a_card() -> None:
 def test_like_values_are_asked_once(pair) -> None:
     items = [Item("t", "a", "x", "target", str(n)) for n in pair]
     assert len(cards.merged(items)) == len(set(pair))
+
+
+# ---- what a mutated monitor would get wrong ------------------------------------------------------
+
+
+def test_what_was_denied_stays_refused_in_its_place_and_there_only() -> None:
+    evil = arg("to", "eve@evil.example")
+    no = cards.answered(verdict([evil]).items, (0,))
+    found = verdict([evil], denied=no.denied)
+    assert (found.kind, found.rule) == ("refuse", 5)
+    assert found.reason == "send: you said no to to eve@evil.example"
+    assert found.hint
+    assert verdict([arg("other", "eve@evil.example")], denied=no.denied).kind == "card"
+    assert verdict([arg("to", "bob@evil.example")], denied=no.denied).kind == "card"
+    assert verdict([evil], label=SYSTEM, denied=no.denied).kind == "refuse"
+    link = arg("body", "see www.evil.example now")
+    no = cards.answered(verdict([link]).items, (0,))
+    assert verdict([link], denied=no.denied).rule == 5
+    assert verdict([arg("to", "www.evil.example now")], denied=no.denied).kind == "card"
+    found = verdict([evil], denied=["act:mail.send"])
+    assert (found.kind, found.rule, bool(found.hint)) == ("refuse", 4, True)
+    assert "you said no to mail.send" in found.reason
+
+
+def test_a_label_stands_in_for_a_target_where_there_is_none() -> None:
+    title = arg("subject", "Booking at the Ritz")
+    assert verdict([title]).kind == "card"
+    assert verdict([title]).items[0].role == "label"
+    assert verdict([title, arg("to", "ann@b.example")]).kind == "allow"
+    assert verdict([title, arg("amount", "$5")], "send mail for $5").kind == "allow"
+    assert verdict([title, arg("at", "now"), arg("body", "x")]).kind == "card"
+    words = "send mail with the title 'Booking at {place}'"
+    assert verdict([title], words).kind == "allow"
+    assert verdict([arg("subject", "Booking at www.evil.example")], words).kind == "card"
+    assert verdict([arg("to", "Booking at the Ritz")], words).kind == "card"
+    assert verdict([arg("subject", "x", PROVIDER)], label=PROVIDER).kind == "allow"
+
+
+def test_what_a_call_is_counted_as() -> None:
+    ann = [arg("to", "ann@b.example")]
+    fresh = Subject(THIRD, asked("send an email to ann@b.example"))
+    assert decide(deed_of(ann), fresh).spends == "mail.send"
+    assert decide(deed_of(ann), replace(fresh, label=USER)).spends == "mail.send"
+    assert decide(deed_of(ann), replace(fresh, spent={"other": 9})).kind == "allow"
+    assert verdict(ann, act=replace(MAIL, egress=False, mutates=False), effect="read").spends == ""
+    untyped = verdict([arg("x", "y", USER)], label=USER, act=Act())
+    assert untyped.spends == "send"
+
+
+def test_a_link_that_comes_from_a_service_needs_no_word() -> None:
+    link = arg("body", "see www.evil.example", PROVIDER)
+    assert verdict([link], label=PROVIDER).kind == "allow"
+    assert verdict([link]).kind == "card"
+    account = arg("body", "pay 123 456 789 0")
+    yes = cards.answered(verdict([account]).items)
+    assert verdict([account], more=yes.grants).kind == "allow"
+    target = cards.answered(verdict([arg("to", "www.new.example")]).items)
+    assert verdict([arg("body", "at www.new.example")], more=target.grants).kind == "allow"
+
+
+def test_a_card_holds_just_what_the_person_needs() -> None:
+    by_handle = Arg("to", "target", "eve@evil.example", THIRD, "$c3[0].body")
+    assert verdict([by_handle]).items == (
+        Item("send", "mail.send", "to", "target", "eve@evil.example", "$c3[0].body"),
+    )
+    assert verdict([arg("to", "eve@evil.example")]).items[0].source == "the model's words"
+    sheet = verdict([arg("to", "Zoë")], "do the tasks in the email of Ann")
+    shown = '{"tool": "send", "args": [["to", "target", "Zoë"]]}'
+    parts = (("to", "target", "Zoë"),)
+    assert sheet.items == (
+        Item("send", "mail.send", "", "act", shown, "what you said to follow", parts=parts),
+    )
+    assert (sheet.kind, sheet.rule) == ("card", 4)
+    assert verdict([by_handle]).rule == 5
+
+
+def test_the_readers_of_any_argument_count() -> None:
+    mine, ours = (Label(Integrity.USER, frozenset({r})) for r in ("owner", "app:mail"))
+    for args in ([arg("to", "a", mine)], [arg("to", "a", mine), arg("body", "b", USER)],
+                 [arg("to", "a", ours), arg("body", "b", mine)]):  # fmt: skip
+        found = verdict(args, label=USER)
+        assert (found.kind, found.rule) == ("card", 6)
+        only = "nobody" if len(args) == 2 and args[0].label == ours else "owner"
+        asks = Item("send", "mail.send", "readers", "readers", "app:mail", f"only for {only}")
+        assert found.items == (asks,)
+    assert verdict([arg("to", "a", ours)], label=USER).kind == "allow"
+
+
+def test_a_secret_is_found_among_other_arguments() -> None:
+    args = [arg("to", "ann@b.example"), arg("key", "not-said-1"), arg("body", "x")]
+    found = verdict(args)
+    assert (found.kind, found.rule, bool(found.hint)) == ("refuse", 2, True)
+    assert "key must be a secret that you gave" in found.reason
+    assert verdict([arg("to", "not-said-1")], label=USER).kind == "allow"
