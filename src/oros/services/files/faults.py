@@ -41,15 +41,19 @@ _MEANING: dict[int, tuple[type[OrosError], str, str]] = {
 
 
 @contextmanager
-def explained(path: str) -> Iterator[None]:
+def explained(path: str, *, root: bool = False) -> Iterator[None]:
     """Turn an OSError into the oros error that says what it means for `path`.
 
+    `root`: it is the whole folder of a process, which was there before.
     Raises: NotFound, AccessDenied, Invalid, NoSpace, TooBig, Busy; DeviceFailed for the rest.
     """
     try:
         yield
     except OSError as e:
         name = _short(show(path)) or "the folder"
+        if root and e.errno in (errno.ENOENT, errno.ENOTDIR):
+            gone = f"the folder {name} is gone"
+            raise NotFound(gone, "bring it back, or use another") from e
         kind, why, hint = _MEANING.get(e.errno or 0, (DeviceFailed, "{}: " + str(e.strerror), ""))
         raise kind(why.format(name), hint) from e
 

@@ -295,7 +295,7 @@ class Stack:
         self._save()
         act = Apply(self._base, self._room(doing.room))
         try:
-            with explained(str(self._base.path)):
+            with explained(str(self._base.path), root=True):
                 act.prepare(layer, made, moves=back)
         except BaseException:
             with suppress(OSError):  # no room even for that: the next who comes does it
@@ -316,7 +316,7 @@ class Stack:
             room = self._room(change.rooms[-1])
             was = Apply(self._base, room).replaced()
             remove_tree(room)
-        with explained(str(self._base.path)):
+        with explained(str(self._base.path), root=True):
             left = act.finish()
         self._remember(left)
         self._tell_others(was, left)

@@ -78,7 +78,7 @@ class Workspace:
         found = self._stacks.get(pid)
         if found is None:
             found = Stack(self._home, self._settings, f"{pid}-{self._mark}", self.base)
-            with explained(str(self.base.path)):
+            with explained(str(self.base.path), root=True):
                 found.recover()
                 source = self._registry.origin(pid) if found.fresh else None
                 if source is not None:
@@ -140,13 +140,13 @@ class Workspace:
             return taken
 
         async with self.lock:
-            with explained(str(self.base.path)):
+            with explained(str(self.base.path), root=True):
                 return await threaded(work)
 
     def brought(self, who: Caller, change: Change) -> Taken:
         """Bring a call's changes into the folder, after those that wait before them."""
         try:
-            with explained(str(self.base.path)):
+            with explained(str(self.base.path), root=True):
                 self.settle(who.pid, since_of(who))
         except OrosError as e:
             return Taken(change, {}, e)

@@ -168,7 +168,7 @@ class Workspaces:
         live = 0
         for space in self.of(pid):
             async with space.lock:
-                with explained(str(space.base.path)):
+                with explained(str(space.base.path), root=True):
                     for copy in self._copies(pid):  # before it is too late to see what waited
                         space.stack(copy)
                     some, left = await threaded(partial(perform, space, pid, request))

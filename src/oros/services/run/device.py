@@ -171,7 +171,7 @@ class RunDevice:
         request = Request.of(args)
         report = await self._means.sandbox.probe()
         space, root = self._space, str(self._space.base.path)
-        with explained(root):
+        with explained(root, root=True):
             async with space.lock:
                 stack = await threaded(lambda: space.stack(who.pid))
                 if (made := stack.find(who.key)) is not None and made.outcome:
