@@ -68,10 +68,13 @@ def test_who_has_read_nothing_is_allowed_what_its_program_may() -> None:
 def test_outside_the_plan_is_refused_and_not_asked() -> None:
     found = verdict([arg("to", "ann@b.example")], "what is new?")
     assert (found.kind, found.rule) == ("refuse", 4)
+    assert "only the user can ask for more" in found.hint
     assert "did not ask for mail.send" in found.reason
     assert verdict([arg("to", "ann@b.example")], spent=0).kind == "allow"
     again = verdict([arg("to", "ann@b.example")], spent=1)
     assert (again.kind, again.rule) == ("refuse", 4)
+    assert "only the user can ask for more" in again.hint
+    assert verdict([arg("to", "ann@b.example")]).rule == 5
     assert "done as often" in again.reason
 
 
@@ -159,7 +162,7 @@ def test_what_only_some_may_read_goes_to_nobody_else_unless_let() -> None:
     yes, no = cards.answered(found.items), cards.answered(found.items, (0,))
     assert verdict([arg("to", "a@b.example", mine)], label=mine, more=yes.grants).kind == "allow"
     refused = verdict([arg("to", "a@b.example", mine)], label=mine, denied=no.denied)
-    assert (refused.kind, refused.rule) == ("refuse", 6)
+    assert (refused.kind, refused.rule, bool(refused.hint)) == ("refuse", 6, True)
     ours = Label(Integrity.USER, frozenset({"app:mail"}))
     assert verdict([arg("to", "ann@b.example", ours)], label=ours).kind == "allow"
     quiet = replace(MAIL, egress=False)
@@ -338,11 +341,18 @@ def test_a_link_that_comes_from_a_service_needs_no_word() -> None:
     link = arg("body", "see www.evil.example", PROVIDER)
     assert verdict([link], label=PROVIDER).kind == "allow"
     assert verdict([link]).kind == "card"
-    account = arg("body", "pay 123 456 789 0")
+    account = arg("body", "pay 1234567890")
     yes = cards.answered(verdict([account]).items)
     assert verdict([account], more=yes.grants).kind == "allow"
+    assert (
+        verdict([arg("subject", "pay 1234567890"), *account_to()], more=yes.grants).kind == "card"
+    )
     target = cards.answered(verdict([arg("to", "www.new.example")]).items)
     assert verdict([arg("body", "at www.new.example")], more=target.grants).kind == "allow"
+
+
+def account_to() -> list[Arg]:
+    return [arg("to", "ann@b.example")]
 
 
 def test_a_card_holds_just_what_the_person_needs() -> None:
@@ -379,3 +389,5 @@ def test_a_secret_is_found_among_other_arguments() -> None:
     assert (found.kind, found.rule, bool(found.hint)) == ("refuse", 2, True)
     assert "key must be a secret that you gave" in found.reason
     assert verdict([arg("to", "not-said-1")], label=USER).kind == "allow"
+    assert verdict([arg("key", "hunterxx")], "send mail with hunterxx").kind == "refuse"
+    assert verdict([arg("key", "send mail")], "send mail with hunterxx").kind == "refuse"

@@ -11,9 +11,9 @@ from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.ports import Row
 from oros.abi.watch import Fact
 from oros.kernel import process as table
-from oros.kernel import scheduler
 from oros.kernel.kernel import Kernel
 from oros.kernel.process import Process, State
+from oros.scheduling import scheduler
 from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.services.replay import replay
 

@@ -14,12 +14,13 @@ from oros.abi.message import Ask, Json
 from oros.abi.syscalls import TABLE, Outcome
 from oros.abi.watch import Fact
 from oros.flow.timers import Timers
-from oros.kernel import control, dispatch, loop, scheduler
+from oros.kernel import control, dispatch, loop
 from oros.kernel.ending import finished
 from oros.kernel.journal import Journal
 from oros.kernel.machine import Activation, Machine, Tell, World
 from oros.kernel.process import Process, State
 from oros.monitor import namespace
+from oros.scheduling import scheduler
 
 PERSON_PROGRAM = Program("person", "the person at this machine", "steps", "")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from oros.abi.ids import Pid
 from oros.abi.ports import Clock
 from oros.flow.scope import Scope
-from oros.kernel import scheduler
 from oros.kernel.process import Process
-from oros.kernel.scheduler import Claim
+from oros.scheduling import scheduler
+from oros.scheduling.scheduler import Claim
 
 
 @dataclass(slots=True)

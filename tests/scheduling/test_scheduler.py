@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oros.kernel.scheduler import AGEING, BORDERS, Claim, aged, level, pick, rank, victim
+from oros.scheduling.scheduler import AGEING, BORDERS, Claim, aged, level, pick, rank, victim
 
 claims = st.builds(
     Claim,
