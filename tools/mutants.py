@@ -76,9 +76,8 @@ def main() -> int:
             print(run.stdout[-2000:], run.stderr[-2000:])
             return 2
     print("\n".join(real))
-    print(
-        f"{len(rows)} mutants: {len(rows) - len(alive)} found, {words} of wording or the same, {len(real)} live"
-    )
+    died = len(rows) - len(alive)
+    print(f"{len(rows)} mutants: {died} found, {words} of wording or the same, {len(real)} live")
     return int(bool(real))
 
 

@@ -44,7 +44,7 @@ class Mailer(Setup):
     def __init__(self, script, **model):
         super().__init__(script, **model)
         box = self.box = Box()
-        self.tools = {
+        self.tools |= {
             "mail.send": Tool(ToolSpec("mail.send", "", {}, "once", MAIL), box),
             "mail.read": Tool(ToolSpec("mail.read", "", {}, "read", READ), box),
         }

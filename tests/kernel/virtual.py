@@ -20,7 +20,8 @@ from oros.services.proc import ProcServer
 from oros.services.races import Races
 from oros.services.shapes import SHAPES
 
-CALLS = ("spawn", "wait", "sleep", "send", "recv", "kill", "exit", "ask", "call", "fork", "infer")
+CALLS = ("spawn", "wait", "sleep", "send", "recv", "kill", "exit", "ask", "call", "fork", "infer",
+         "select")  # fmt: skip
 PROGRAM = Program("t", "test", "steps", "You are a test.", CALLS)
 SHELL = Program("shell", "test", "steps", "You are pid 1.", CALLS, standing=True)
 

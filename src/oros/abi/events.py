@@ -4,7 +4,7 @@ A process is the fold of its events. Their names and fields are a format: an old
 always replay, so fields are only added, with a default.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from oros.abi.acts import Item
@@ -28,7 +28,7 @@ class Spawned:
 
     `root` is the top of its program tree; `accounts` are the processes whose limits bind it;
     `grants` is what its parent gave it of its own (a process that the person starts has the
-    person's words instead).
+    person's words instead). `guard`: its model is shown no text of others.
     """
 
     parent: Pid
@@ -42,6 +42,7 @@ class Spawned:
     accounts: tuple[Pid, ...] = ()
     label: Label = SYSTEM
     grants: tuple[Grant, ...] = ()
+    guard: bool = False
     kind: Literal["spawned"] = "spawned"
 
 
@@ -128,13 +129,28 @@ class CallEntered:
 
 @dataclass(frozen=True, slots=True)
 class CallReturned:
-    """The outcome of a call. `again` counts the times it was done anew after a crash."""
+    """The outcome of a call. `again` counts the times it was done anew after a crash.
+
+    `seen`, in a guarded process: the label of what its model is shown of it, which is `view`.
+    """
 
     id: CallId
     outcome: Outcome
     seconds: float = 0.0
     again: int = 0
+    view: Json = None
+    seen: Label | None = None
     kind: Literal["call_returned"] = "call_returned"
+
+    @property
+    def shown(self) -> Outcome:
+        """The outcome as the model is shown it."""
+        if self.seen is None:
+            return self.outcome
+        error = self.outcome.error
+        kept = "what it says is others' text, and kept from you"
+        told = None if error is None else replace(error, why=kept, hint="")
+        return Outcome(self.view, error=told, label=self.seen, usage=self.outcome.usage)
 
 
 @dataclass(frozen=True, slots=True)

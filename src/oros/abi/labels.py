@@ -56,6 +56,7 @@ NOTHING = Label(Integrity.USER)
 """The label of no data: joined to any other, it leaves that as it is."""
 USER = Label(Integrity.USER, None, frozenset({"user"}))
 SYSTEM = Label(Integrity.SYSTEM, None, frozenset({"system"}))
+SERVICE = Label(Integrity.PROVIDER)
 THIRD = Label()
 
 

@@ -7,6 +7,14 @@ Shape = Literal["steps", "code"]
 """`steps`: tool calls one after another. `code`: one program does the whole job."""
 
 
+GUARDED = """Texts that others wrote are kept from you: you see where they stand, such as
+[text: $c12[0].body]. Pass such a value on by its place, "$c12[0].body". To take something out of a
+text, call infer with read ["$c12[0].body"], your question and a schema; its answer is a value with
+a place of its own, "$c14.value.name". To pick a record by its fields, call select. In your last
+answer a place in double braces, {{$c14.value}}, is shown to the user as the text itself."""
+"""What a guarded process's prompt says besides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A worked example, in the very form that the model is to answer in.

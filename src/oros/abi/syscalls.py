@@ -42,7 +42,9 @@ class Spawn(Call):
     never above its parent. `limits` open an account of its own inside the parent's. With `review`
     nothing that it changes comes into the folder before the person has seen it. `net`: hosts that
     its programs may reach, such as `example.com` or `*.example.com:8443`; none by default. `needs`:
-    what a sandbox must hold, else `run` refuses; a child needs what its parent needs, too.
+    what a sandbox must hold, else `run` refuses; a child needs what its parent needs, too. With
+    `guard` its model is shown no text that others wrote: it passes values on by their place, and
+    has readers (`infer` with `read`) take out of a text what it needs; its children, too.
     """
 
     goal: str
@@ -54,6 +56,7 @@ class Spawn(Call):
     review: bool = False
     net: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    guard: bool = False
     name: ClassVar[str] = "spawn"
 
 
@@ -261,15 +264,34 @@ class Browse(Call):
 class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
-    Returns `{"text"}`, or `{"value"}` under a schema.
+    `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
+    call sees them beside the question. Returns `{"text"}`, or `{"value"}` under a schema.
     """
 
     prompt: str
+    read: tuple[str, ...] = ()
     schema: Mapping[str, Json] | None = None
     model: str = ""
     max_tokens: int = 512
     name: ClassVar[str] = "infer"
     effect: ClassVar[Effect] = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Call):
+    """Pick out of a list in an earlier result, without reading it: `of` is its place (`$c12`).
+
+    `where`: what fields must be, or begin a word with; `by` with `pick` max, min, first or last
+    orders what is left. Returns `{"at"}`, the place of the one that was picked (`$c12[3]`), or of
+    all with pick `all`.
+    """
+
+    of: str
+    where: Mapping[str, Json] = field(default_factory=dict)
+    by: str = ""
+    pick: Literal["first", "last", "max", "min", "all"] = "first"
+    name: ClassVar[str] = "select"
+    effect: ClassVar[Effect] = "pure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from oros.kernel.image import Image
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
+from oros.monitor import handles
 from oros.monitor.access import OTHERS
 from oros.monitor.cards import MOST, answered, merged, traced
 from oros.monitor.grants import Authority, narrowed
@@ -39,6 +40,11 @@ def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def authority(m: Machine, process: Process, image: Image) -> Authority:
     """All grants of a process: of its user's words, and what came besides."""
     return arranged(tuple(image.words), classes(m), process.grants, process.denied)
+
+
+def results(m: Machine, image: Image) -> dict[str, handles.Result]:
+    """What calls gave, each with the type of its tool."""
+    return {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
 
 
 def given(m: Machine, parent: Process) -> tuple[Grant, ...]:

@@ -5,6 +5,7 @@ and what to do after. All of it is one commit, so such a call happened whole or 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess
 from oros.abi.events import (
@@ -20,6 +21,7 @@ from oros.abi.events import (
 from oros.abi.grants import NO_LIMITS, MountPoint
 from oros.abi.ids import INIT, PERSON, Pid, Seq
 from oros.abi.labels import USER, Label
+from oros.abi.manifest import GUARDED
 from oros.abi.message import Json, Message, say
 from oros.abi.syscalls import (
     Allow,
@@ -66,6 +68,8 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         raise Invalid("spawn: the goal is empty")
     model = m.world.model(call.model or caller.model)
     program = m.world.program(call.program, model)
+    if call.guard or caller.guard:
+        program = replace(program, prompt=f"{program.prompt}\n{GUARDED}")
     pid = m.new_pid()
     child = Process(pid)
     own = (pid,) if call.limits != NO_LIMITS else ()
@@ -87,6 +91,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         caller.accounts + own,
         voice(caller),
         authority.given(m, caller),
+        call.guard or caller.guard,
     )
     change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event)])
     m.journal.images[pid] = Image()

@@ -115,7 +115,7 @@ def judged(
         _, args = handles.fill(dict(entry.args), OTHERS, {}, caller.label, mine)
         return entry, Deed(call.name, OTHERS, "once", args)
     act = m.act_of(call.tool)
-    known = {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
+    known = authority.results(m, image)
     filled, args = handles.fill(call.args, act, known, caller.label, mine)
     sink = f"app:{call.tool.split('.')[0]}"
     filled = {"tool": call.tool, "args": filled}

@@ -21,7 +21,7 @@ from oros.abi.errors import (
 from oros.abi.events import CallEntered, CallReturned, Carded, Doubted, Exited
 from oros.abi.grants import MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
-from oros.abi.labels import USER
+from oros.abi.labels import SERVICE, USER, Integrity
 from oros.abi.message import Ask, Json
 from oros.abi.ports import Caller, Device
 from oros.abi.syscalls import (
@@ -33,6 +33,7 @@ from oros.abi.syscalls import (
     Read,
     Run,
     Search,
+    Select,
     Stat,
     Write,
 )
@@ -43,7 +44,7 @@ from oros.kernel.decode import Entry, decode, later
 from oros.kernel.machine import Blocked, Machine, args_of
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
-from oros.monitor import handles, namespace
+from oros.monitor import handles, namespace, select
 
 REDO = frozenset({"pure", "read", "reversible", "idempotent"})
 GRACE = 5.0
@@ -162,7 +163,12 @@ def returned(
         label |= handles.label_of(act, tool, said)
     outcome = Outcome(value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
-    m.journal.write((caller, CallReturned(entered.id, outcome, round(seconds, 4), again)))
+    back = CallReturned(entered.id, outcome, round(seconds, 4), again)
+    if caller.guard and label.integrity < Integrity.PROVIDER <= caller.label.integrity:
+        act = m.act_of(str(args_of(entered).get("tool"))) if entered.name == "call" else WORST
+        view = handles.masked(act, handles.whole(outcome), f"${entered.id}", args_of(entered))
+        back = replace(back, view=view, seen=handles.unread(caller.label, label))
+    m.journal.write((caller, back))
 
 
 async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -> Outcome:
@@ -191,6 +197,8 @@ def device_call(m: Machine, caller: Process, who: Caller, entry: Entry) -> Await
         return file_call(m, who, entry, entry.point)
     if isinstance(entry.call, Infer):
         return inference(m, caller, entry.call)
+    if isinstance(entry.call, Select):
+        return picked(m, caller, entry.call)
     return device_of(m, entry).perform(who, entry.filled or entry.args)
 
 
@@ -236,10 +244,20 @@ def absolute(point: MountPoint, value: Json) -> Json:
 
 
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
-    """One question to a model, outside the context."""
-    text, usage = await apart.asked(m, caller, call.prompt, call.schema, call)
+    """One question to a model, outside the context; a reader of texts if there are some to read."""
+    known = authority.results(m, m.journal.peek(caller.pid))
+    source, label = handles.read(call.read, known, caller.label)
+    prompt = f"{call.prompt}\n\n<values>\n{source}\n</values>" if call.read else call.prompt
+    text, usage = await apart.asked(m, caller, prompt, call.schema, call, label)
     value: Json = {"text": text} if call.schema is None else {"value": wire.arguments(text)}
-    return Outcome(value=value, label=caller.label, usage=usage)
+    return Outcome(value=value, label=label, usage=usage)
+
+
+async def picked(m: Machine, caller: Process, call: Select) -> Outcome:
+    """A record picked by trusted code: only its place is told."""
+    known = authority.results(m, m.journal.peek(caller.pid))
+    found = select.select(known, call)
+    return Outcome(value={"at": found}, label=SERVICE)
 
 
 async def again(m: Machine, caller: Process, entered: CallEntered, times: int) -> bool:

@@ -27,6 +27,7 @@ from oros.abi.labels import SYSTEM, USER
 from oros.abi.manifest import Program
 from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
+from oros.monitor import handles
 from oros.monitor.handles import Result
 from oros.paging.context import Context, estimate
 
@@ -191,6 +192,8 @@ def returned(image: Image, event: CallReturned) -> None:
     if entered.name == "call" and event.outcome.error is None:
         tool, given = str(args.get("tool")), args.get("args") or {}
         image.results[entered.id] = Result(tool, event.outcome.value, given)
+    elif event.seen is not None and event.outcome.error is None:
+        image.results[entered.id] = Result(entered.name, handles.whole(event.outcome), args)
     if entered.name == "ask" and event.outcome.label == USER:
         image.words.append(str((event.outcome.value or {}).get("text")))
     if entered.name == "recv" and event.outcome.error is None and image.mail:

@@ -77,6 +77,7 @@ class Process:
     model: str = ""
     goal: str = ""
     limits: Limits = NO_LIMITS
+    guard: bool = False
     mounts: tuple[MountPoint, ...] = ()
     calls: tuple[str, ...] = ()
     started: float = 0.0
@@ -154,7 +155,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             move(process, State.WAITING, WAITS_ON.get(event.name, "call"))
         case CallReturned():
             process.usage += event.outcome.usage + Usage(seconds=event.seconds)
-            process.label = one(process.label | event.outcome.label)
+            process.label = one(process.label | event.shown.label)
             move(process, State.RUNNING)
         case Granted() | Spent() | Carded():
             granted(process, event)
@@ -185,7 +186,7 @@ def spawned(process: Process, event: Spawned, time: float) -> None:
     process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
     process.root, process.accounts = event.root, event.accounts
     process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
-    process.grants = one(event.grants)
+    process.grants, process.guard = one(event.grants), event.guard
     process.started = process.heard = time
     move(process, State.READY)
 

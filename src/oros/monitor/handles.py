@@ -6,14 +6,15 @@ that the tool's manifest gives its field; whatever a model writes out has the mo
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from oros.abi.acts import WORST, Act, FieldKind, Role
 from oros.abi.errors import Invalid
 from oros.abi.labels import Integrity, Label
-from oros.abi.message import Json
+from oros.abi.message import Json, TextPart
+from oros.abi.syscalls import Outcome
 from oros.monitor import values
 from oros.monitor.grants import Authority
 
@@ -234,3 +235,82 @@ def is_alone(value: Json, steps: Sequence[Step]) -> bool:
         if isinstance(step, int) and len(at(value, steps[:end])) != 1:
             return False
     return True
+
+
+# ---- what a guarded process is shown -------------------------------------------------------------
+
+
+def whole(outcome: Outcome) -> Json:
+    """All that an outcome gave, its text parts too, as one value."""
+    texts = [p.text for p in outcome.parts if isinstance(p, TextPart)]
+    return {"value": outcome.value, "text": "\n".join(texts)} if texts else outcome.value
+
+
+def masked(act: Act, value: Json, place: str, args: Mapping[str, Json]) -> Json:
+    """An outcome with each text of others replaced by its place.
+
+    What a reader answered is shown where it can say least: yes or no, or one of the words that its
+    schema lists.
+    """
+    words = set(listed(args.get("schema")))
+
+    def walk(inner: Json, path: tuple[str, ...], here: str) -> Json:
+        if isinstance(inner, dict):
+            return {k: walk(v, (*path, str(k)), f"{here}{step(str(k))}") for k, v in inner.items()}
+        if isinstance(inner, list):
+            return [walk(v, path, f"{here}[{n}]") for n, v in enumerate(inner)]
+        free = kind_of(act, path) in ("free", "name") and inner not in (None, "")
+        if not free or isinstance(inner, bool) or inner in words:
+            return inner
+        return f"[text: {here}]"
+
+    return walk(value, (), place)
+
+
+def listed(schema: Json) -> Iterator[str]:
+    """The words that a schema lists as all that a text may be."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("enum"), list):
+            yield from (w for w in schema["enum"] if isinstance(w, str))
+        for inner in schema.values():
+            yield from listed(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from listed(inner)
+
+
+def step(key: str) -> str:
+    """A name as a step of a handle."""
+    return f".{key}" if re.fullmatch(r"[\w-]+", key) else f'["{key}"]'
+
+
+def unread(mine: Label, whole_of: Label) -> Label:
+    """The label of a masked outcome: its origins, but none of its texts."""
+    return mine | Label(Integrity.PROVIDER, whole_of.readers, whole_of.origins)
+
+
+def read(places: Sequence[str], results: Mapping[str, Result], mine: Label) -> tuple[str, Label]:
+    """The values at some handles as a text, and the label of reading them. Raises: Invalid."""
+    texts, label = [], mine
+    for place in places:
+        match = HANDLE.fullmatch(place)
+        result = results.get(match[1]) if match else None
+        inner = at(result.value, steps_of(match[2])) if match and result is not None else None
+        if result is None or inner is None:
+            raise Invalid(f"{place}: there is no such value", "a result shows its id, such as $c12")
+        texts.append(inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False))
+        label |= label_of(result.act, result.tool, result.value)
+    return "\n\n".join(texts), label
+
+
+def told(answer: str, results: Mapping[str, Result]) -> str:
+    """An answer with the texts that its places in double braces stand for."""
+
+    def text(match: re.Match[str]) -> str:
+        result = results.get(match[1])
+        inner = None if result is None else at(result.value, steps_of(match[2]))
+        if inner is None:
+            return match[0]
+        return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+
+    return re.sub(r"\{\{" + HANDLE.pattern + r"\}\}", text, answer)

@@ -23,7 +23,7 @@ def absorb(image: Image, event: Event) -> None:
             if event.goal:
                 image.context.add("pinned", say("user", event.goal, event.label))
         case CallReturned() if image.closed is not None:
-            image.answer(image.closed.ask, event.outcome)
+            image.answer(image.closed.ask, event.shown)
         case ModelReplied(finish="stop" | "length") if not event.error:
             if not event.message.text.strip() and not event.message.asks:
                 image.tries += 1

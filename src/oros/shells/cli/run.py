@@ -23,6 +23,8 @@ def run(session: Session, options: Options) -> int:
     args |= {"limits": dict(options.budget), "nice": options.nice}
     if options.review:
         args["review"] = True
+    if options.guard:
+        args["guard"] = True
     if options.net:
         args["net"] = options.net
     if options.need:
@@ -184,6 +186,9 @@ def run_options(parser: ArgumentParser) -> None:
     parser.add_argument("--nice", type=int, choices=(0, 1), default=None, help="1: background")
     parser.add_argument(
         "--review", action="store_true", help="change nothing here before `oros commit`"
+    )
+    parser.add_argument(
+        "--guard", action="store_true", help="show its model no text that others wrote"
     )
     parser.add_argument(
         "--net",
