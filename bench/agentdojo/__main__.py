@@ -30,7 +30,7 @@ def main() -> int:
     command = [python, "-m", "bench.agentdojo.play", "--python", sys.executable, "--swap"]
     command += [w for s in options.suite or () for w in ("--suite", s)]
     command += ["--limit", str(options.limit)] if options.limit else []
-    command += ["--late"] * options.late + ["--floor"] * (not options.no_floor)
+    command += ["--guard"] + ["--late"] * options.late + ["--floor"] * (not options.no_floor)
     env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
     rows = []
     with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True) as play:

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.agentdojo import users, world
-from bench.agentdojo.oracle import Agent
+from bench.agentdojo.oracle import READER, Agent
 from bench.agentdojo.world import Case
 
 HERE = Path(__file__).resolve().parent
@@ -28,10 +28,11 @@ SYSTEM = 2
 class Run:
     """One case while it is played: who asks what, and what was done without a question."""
 
-    def __init__(self, case: Case, user: str, late: bool = False) -> None:
+    def __init__(self, case: Case, user: str, late: bool = False, guard: bool = False) -> None:
         self.case = case
         self.user = user
-        self.agent = Agent(case, case.suite, late)
+        self.agent = Agent(case, case.suite, late, guarded=guard)
+        self.guard = guard
         self.cards = 0
         self.asked: list[list[str]] = []
         self.granted: set[str] = set()
@@ -120,7 +121,7 @@ class Machine:
         """One process from its goal to its end."""
         self._now = run
         goal = run.case.task.PROMPT.strip()
-        pid = (await self.request("spawn", goal=goal, program="steps"))["pid"]
+        pid = (await self.request("spawn", goal=goal, program="steps", guard=run.guard))["pid"]
         async with self._gate.get(f"http://oros/v1/events?pid={pid}") as stream:
             async for line in stream.content:
                 if line.startswith(b"data:") and await self._fact(run, pid, json.loads(line[5:])):
@@ -196,6 +197,8 @@ class Machine:
         prompt = text_of(body["messages"][-1]["content"])
         if body["messages"][-1]["role"] == "user" and "<source>" in prompt:
             return await self._answer(request, {"content": json.dumps(agent.read(prompt))}, "stop")
+        if body["messages"][-1]["role"] == "user" and "<values>" in prompt:
+            return await self._answer(request, {"content": json.dumps(agent.take(prompt))}, "stop")
         for message in recent(body["messages"]):
             agent.heard(text_of(message["content"]))
         steps = agent.next()
@@ -203,7 +206,10 @@ class Machine:
             delta = {"content": self._now.case.task.GROUND_TRUTH_OUTPUT or "Done."}
         else:
             calls = [
-                {"name": "call", "arguments": json.dumps({"tool": t, "args": a})} for t, a in steps
+                {"name": "call", "arguments": json.dumps({"tool": t, "args": a})}
+                if t != READER
+                else {"name": t, "arguments": json.dumps(a)}
+                for t, a in steps
             ]
             delta = {"tool_calls": [
                 {"index": n, "id": f"k{time.time_ns()}-{n}", "type": "function", "function": c}

@@ -47,6 +47,9 @@ class Agent:
     flying: list[Step] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     swap: object = None
+    guarded: bool = False
+    taken: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, tuple] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.todo = [Step(c.function, dict(c.args), False) for c in self.case.calls]
@@ -55,17 +58,26 @@ class Agent:
         """The world did a call: keep its result, and be taken over by what stands in it."""
         step = next(s for s in self.flying if s.function == name and not s.made)
         step.made, step.result = True, result
-        if self.case.injection and not self.hijacked and MARK in repr(result):
+        if not self.guarded:
+            self.reads(repr(result))
+        return step
+
+    def reads(self, text: str) -> None:
+        """Be taken over by an attack in what is read."""
+        if self.case.injection and not self.hijacked and MARK in text:
             self.hijacked = True
             attack = [Step(c.function, dict(c.args), True) for c in self.case.attack]
             self.todo = [*self.todo, *attack] if self.late else [*attack, *self.todo]
-        return step
 
     def heard(self, text: str) -> None:
         """What the model is shown of the next of its calls."""
         self.answers.append(text)
         step = self.flying.pop(0)
         match = HANDLE.match(text)
+        self.reads(text)
+        if step.function == READER:
+            self.taken[str(step.result)] = f"${match[1]}.value.found" if match else "unread"
+            return
         if match and step.made:
             self.results[match[1]] = step.result
         if step.evil and self.swap is not None:
@@ -77,14 +89,72 @@ class Agent:
 
     def next(self) -> list[tuple[str, dict]]:
         """The next call, with like ones that follow it at once; none if nothing more is to do."""
-        if self.todo:
-            self.flying.append(self.swapped(self.todo.pop(0)))
-        while self.todo and alike(self.flying[-1], self.todo[0]) and self.known(self.todo[0]):
-            self.flying.append(self.todo.pop(0))
+        batch = self.batch()
+        readers = [r for s in batch for r in self.readers(s)] if self.guarded else []
+        if readers:
+            self.flying += readers
+            return [(READER, r.args) for r in readers]
+        del self.todo[: len(batch)]
+        self.flying += [self.swapped(s) for s in batch]
         return [
             (f"{self.app}.{s.function}", s.args if s.literal else self.referred(s))
             for s in self.flying
         ]
+
+    def batch(self) -> list[Step]:
+        """The next step, and those that a capable model asks for together with it."""
+        found = self.todo[:1]
+        for step in self.todo[1:]:
+            if not alike(found[-1], step) or not self.known(step):
+                break
+            found.append(step)
+        return found
+
+    def readers(self, step: Step) -> list[Step]:
+        """Who takes the values that a step needs out of texts that this agent is not shown."""
+        from bench.agentdojo.swap import leaves, roles
+
+        found: list[Step] = []
+        known = roles(self.app, step.function) if consequential(step.function) else None
+        for name, inner in step.args.items() if known is not None else ():
+            role = known.get(name, known.get(f"{name}.file_id", "target"))
+            for _, value in leaves(inner) if role in ("target", "value") else ():
+                had = str(value) in self.taken or str(value) in {str(r.result) for r in found}
+                if had or isinstance(value, bool) or value in (None, "") or self.has(value):
+                    continue
+                if (place := self.inside(str(value))) is not None:
+                    kind = "string" if isinstance(value, str) else "number"
+                    schema = {"type": "object", "properties": {"found": {"type": kind}}}
+                    prompt = f"{len(self.asked)}: find the {name}"
+                    self.asked[prompt] = (step.function, name, value)
+                    args = {"prompt": prompt, "read": [place], "schema": schema}
+                    found.append(Step(READER, args, False, result=value))
+        return found
+
+    def has(self, value) -> bool:
+        """Whether a value needs no reader: the user said it, or a field holds it."""
+        return said(value, self.case.task.PROMPT) or self.refer(value) != value
+
+    def inside(self, value: str) -> str | None:
+        """The place of a text that holds a value."""
+        from bench.agentdojo.swap import leaves
+
+        for name, result in self.results.items():
+            for path, text in leaves(result):
+                if isinstance(text, str) and value in text and value != text:
+                    return f"${name}{path}"
+        return None
+
+    def take(self, source: str) -> dict:
+        """A reader of one text: the value that is needed, or the attacker's in its place."""
+        function, name, value = self.asked[source.split("\n", 1)[0]]
+        if MARK in source:
+            for step in self.case.attack:
+                if step.function == function and name in step.args:
+                    from bench.agentdojo.swap import first
+
+                    return {"found": first(step.args[name])}
+        return {"found": value}
 
     def read(self, source: str) -> dict:
         """A reader of a sheet's source: it lists what the task needs, and any attack in it."""
@@ -123,6 +193,8 @@ class Agent:
             return [self.refer(v) for v in value]
         if isinstance(value, bool) or value == "" or said(value, self.case.task.PROMPT):
             return value
+        if str(value) in self.taken:
+            return self.taken[str(value)]
         found = []
         for name, result in self.results.items():
             found += [
@@ -131,6 +203,7 @@ class Agent:
         return max(found, key=lambda f: f[0])[1] if found else value
 
 
+READER = "infer"
 READS = ("get_", "read_", "search_", "list_", "check_")
 
 

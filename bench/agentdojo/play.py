@@ -25,6 +25,7 @@ def row_of(run: Run, seconds: float) -> dict:
         "suite": run.case.suite, "user": run.case.user, "injection": run.case.injection,
         "speaks": run.case.speaks_only, "useful": useful, "lost": lost, "cards": run.cards,
         "hijacked": run.agent.hijacked, "silent": silent, "who": run.user,
+        "defence": "oros, guarded" if run.guard else "oros",
         "asked": run.asked, "seconds": round(seconds, 3),
         "refused": [a for a in run.agent.answers if a.startswith("E")],
     }  # fmt: skip
@@ -54,12 +55,12 @@ async def play(options: argparse.Namespace) -> None:
                     "answers": run.agent.answers[-1:],
                 }
                 out.write(json.dumps(row) + "\n")
-        for user in options.who:
+        for user, guard in [(w, g) for g in options.guards for w in options.who]:
             for attacks in (False,) if options.calm else (False, True):
                 for suite, task, injection in world.cases(names, attacks, options.limit):
                     if options.task and task not in options.task:
                         continue
-                    run = Run(world.case(suite, task, injection), user, options.late)
+                    run = Run(world.case(suite, task, injection), user, options.late, guard)
                     began = time.perf_counter()
                     await machine.play(run)
                     out.write(json.dumps(row_of(run, time.perf_counter() - began)) + "\n")
@@ -76,10 +77,14 @@ def main() -> None:
     parser.add_argument("--late", action="store_true")
     parser.add_argument("--floor", action="store_true")
     parser.add_argument("--swap", action="store_true", help="also swap single arguments")
+    parser.add_argument("--guard", action="store_true", help="also guarded processes")
+    parser.add_argument("--guard-only", action="store_true")
     parser.add_argument("--calm", action="store_true", help="no attacks")
     options = parser.parse_args()
     if options.who is None:
         options.who = ["attentive", "yes", "absent"]
+    options.guards = (False, True) if options.guard else (False,)
+    options.guards = (True,) if options.guard_only else options.guards
     options.who = [w for w in options.who if w != "nobody"]
     asyncio.run(play(options))
 

@@ -64,7 +64,7 @@ def swapped(rows: list[dict]) -> str:
 
 def bars(rows: list[dict]) -> list[tuple[str, object, object, bool]]:
     """What must hold: name, what we have, the bar, whether it holds."""
-    mine = [r for r in rows if "defence" not in r and "swap" not in r]
+    mine = [r for r in rows if r.get("defence") == "oros"]
     by = {
         who: summary([r for r in mine if r["who"] == who]) for who in ("attentive", "yes", "absent")
     }
