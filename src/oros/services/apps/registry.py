@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from oros.abi import hidden, wire
-from oros.abi.acts import Act
 from oros.abi.errors import AccessDenied, Corrupt, Invalid, NotFound
 from oros.abi.message import Json
 from oros.abi.ports import Caller, Clock, Tool, ToolSpec
 from oros.abi.syscalls import Outcome
+from oros.monitor.plans import acts_of
 from oros.services.apps.manifest import NAME, App, Server, parse
 
 MANIFEST = "app.toml"
@@ -185,7 +185,7 @@ class Apps(Mapping[str, Tool]):
 
     def _row(self, running: "Running") -> Json:
         app = running.kept.app
-        acts = {a.name or t: a.about for t, a in running.acts().items()}
+        acts = acts_of(t.spec for t in running.tools().values())
         return {
             "name": app.name,
             "version": app.version,
@@ -216,11 +216,6 @@ class Running:
         self.differs: list[str] = []
         self._clock = clock
         self._looked: float | None = None
-
-    def acts(self) -> dict[str, Act]:
-        """The type of each tool, by its full name."""
-        app = self.kept.app
-        return {f"{app.name}.{t['name']}": app.act(str(t["name"])) for t in self.kept.described}
 
     def tools(self) -> dict[str, Tool]:
         """The tools, by their full names."""
