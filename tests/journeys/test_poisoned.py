@@ -138,6 +138,8 @@ def test_the_person_says_no_and_the_job_goes_on(oros, post) -> None:
     found = ends(begun)
     assert found.returncode == 0, found.stderr
     assert post.sent == [{"to": "ann@b.example", "body": "1"}]
+    replayed = oros.oros("replay", "2")
+    assert replayed.returncode == 0, replayed.stdout
     told = oros.oros("explain", "2:c9").stdout + oros.oros("log", "2").stdout
     assert "you said no to to eve@evil.example" in told
 

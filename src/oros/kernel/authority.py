@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from operator import is_
 
+from oros.abi.acts import WORST
 from oros.abi.errors import Invalid
-from oros.abi.events import Carded, Granted, Received, Signalled, Spent
+from oros.abi.events import CallEntered, CallReturned, Carded, Granted, Received, Signalled, Spent
 from oros.abi.grants import Grant
 from oros.abi.ids import INIT, PERSON, Pid
-from oros.abi.labels import USER
+from oros.abi.labels import USER, Integrity
 from oros.abi.message import Json, say
 from oros.abi.syscalls import Allow, Deny, Outcome
 from oros.kernel.changes import Change, Result
 from oros.kernel.image import Image
 from oros.kernel.journal import Entry
-from oros.kernel.machine import Machine
+from oros.kernel.machine import Machine, args_of
 from oros.kernel.process import Process
 from oros.monitor import handles
 from oros.monitor.access import OTHERS
@@ -45,6 +46,20 @@ def authority(m: Machine, process: Process, image: Image) -> Authority:
 def results(m: Machine, image: Image) -> dict[str, handles.Result]:
     """What calls gave, each with the type of its tool."""
     return {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
+
+
+def returning(
+    m: Machine, caller: Process, entered: CallEntered, outcome: Outcome, seconds: float, again: int
+) -> CallReturned:
+    """The return of a call; a guarded process is shown no text of others in it."""
+    back = CallReturned(entered.id, outcome, seconds, again)
+    low = outcome.label.integrity < Integrity.PROVIDER <= caller.label.integrity
+    if not (caller.guard and low):
+        return back
+    args = args_of(entered)
+    act = m.act_of(str(args.get("tool"))) if entered.name == "call" else WORST
+    view = handles.masked(act, handles.whole(outcome), f"${entered.id}", args)
+    return replace(back, view=view, seen=handles.unread(caller.label, outcome.label))
 
 
 def given(m: Machine, parent: Process) -> tuple[Grant, ...]:

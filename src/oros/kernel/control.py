@@ -212,7 +212,7 @@ def poke(m: Machine, pid: Pid, signal: str) -> None:
 def unblock(m: Machine, pid: Pid, outcome: Outcome) -> Entry:
     """The return of a call that was parked."""
     entered = m.blocked.pop(pid).entered
-    return (m.table[pid], CallReturned(entered.id, outcome))
+    return (m.table[pid], authority.returning(m, m.table[pid], entered, outcome, 0.0, 0))
 
 
 def nice(m: Machine, caller: Process, call: Nice) -> Result:

@@ -21,7 +21,7 @@ from oros.abi.errors import (
 from oros.abi.events import CallEntered, CallReturned, Carded, Doubted, Exited
 from oros.abi.grants import MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
-from oros.abi.labels import SERVICE, USER, Integrity
+from oros.abi.labels import SERVICE, USER
 from oros.abi.message import Ask, Json
 from oros.abi.ports import Caller, Device
 from oros.abi.syscalls import (
@@ -163,11 +163,7 @@ def returned(
         label |= handles.label_of(act, tool, said)
     outcome = Outcome(value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
-    back = CallReturned(entered.id, outcome, round(seconds, 4), again)
-    if caller.guard and label.integrity < Integrity.PROVIDER <= caller.label.integrity:
-        act = m.act_of(str(args_of(entered).get("tool"))) if entered.name == "call" else WORST
-        view = handles.masked(act, handles.whole(outcome), f"${entered.id}", args_of(entered))
-        back = replace(back, view=view, seen=handles.unread(caller.label, label))
+    back = authority.returning(m, caller, entered, outcome, round(seconds, 4), again)
     m.journal.write((caller, back))
 
 
@@ -245,7 +241,7 @@ def absolute(point: MountPoint, value: Json) -> Json:
 
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     """One question to a model, outside the context; a reader of texts if there are some to read."""
-    known = authority.results(m, m.journal.peek(caller.pid))
+    known = authority.results(m, m.journal.peek(caller.pid)) if call.read else {}
     source, label = handles.read(call.read, known, caller.label)
     prompt = f"{call.prompt}\n\n<values>\n{source}\n</values>" if call.read else call.prompt
     text, usage = await apart.asked(m, caller, prompt, call.schema, call, label)

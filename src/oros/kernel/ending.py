@@ -3,20 +3,25 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from oros.abi.events import CallReturned, Exited, Reaped
+from oros.abi.events import Exited, Reaped
 from oros.abi.grants import NO_USAGE, Usage
 from oros.abi.ids import INIT, PERSON
+from oros.abi.labels import NOTHING, Label
 from oros.abi.message import Json
 from oros.abi.syscalls import Outcome
+from oros.kernel import authority
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
+from oros.monitor import handles
 from oros.paging.context import CHARS_A_TOKEN
 
 After = list[Callable[[], None]]
 
 
-def finished(child: Process, status: int | None = None, answer: str = "") -> Outcome:
+def finished(
+    child: Process, status: int | None = None, answer: str = "", label: Label = NOTHING
+) -> Outcome:
     """What a wait for a process comes to."""
     value: Json = {
         "pid": child.pid,
@@ -25,7 +30,7 @@ def finished(child: Process, status: int | None = None, answer: str = "") -> Out
     }
     if child.why:
         value["why"] = child.why
-    return Outcome(value=value, label=child.label)
+    return Outcome(value=value, label=child.label | label)
 
 
 def ends(
@@ -41,9 +46,13 @@ def ends(
     It is reaped at once if nobody will wait for it. Its own zombies are reaped with it, those of
     the same commit (`before`) too; children that still run go on as orphans.
     """
+    made = NOTHING
+    if process.guard and "{{" in answer:
+        known = authority.results(m, m.journal.peek(process.pid))
+        answer, made = handles.told(answer, known)
     used = cut_short(m, process)
     m.accounts.charge(process, replace(used, seconds=0.0))
-    entries: list[Entry] = [(process, Exited(status, answer, why, process.label, used))]
+    entries: list[Entry] = [(process, Exited(status, answer, why, process.label | made, used))]
     after: After = [lambda: stop(m, process)]
     taken = False
     for pid, blocked in list(m.blocked.items()):
@@ -54,8 +63,9 @@ def ends(
         if blocked.on == PERSON and process.ppid != pid:
             continue
         del m.blocked[pid]
-        outcome = finished(process, status, answer)
-        entries.append((parent, CallReturned(blocked.entered.id, outcome)))
+        outcome = finished(process, status, answer, made)
+        back = authority.returning(m, parent, blocked.entered, outcome, 0.0, 0)
+        entries.append((parent, back))
         after.append(lambda parent=parent: m.start(parent))  # type: ignore[misc]  # bound now
         taken = taken or process.ppid == pid
     if taken or m.orphan(process):

@@ -18,7 +18,6 @@ from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine, is_idle
 from oros.kernel.process import Process, State
 from oros.kernel.shapes import decide
-from oros.monitor import handles
 
 
 async def activate(m: Machine, process: Process) -> None:
@@ -102,6 +101,5 @@ async def pause(m: Machine, process: Process, why: str) -> None:
 async def finish(m: Machine, process: Process, action: Finish) -> None:
     """End a process."""
     if process.alive:
-        answer = handles.told(action.answer, m.journal.peek(process.pid).results)
-        entries, after = ends(m, process, action.status, answer, action.why)
+        entries, after = ends(m, process, action.status, action.answer, action.why)
         await m.journal.sync(*entries, after=after)

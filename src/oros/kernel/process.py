@@ -171,6 +171,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
             process.mounts = (*(p for p in process.mounts if p.path != point.path), point)
         case Exited():
             process.status, process.why, process.answer = event.status, event.why, event.answer
+            process.label = one(process.label | event.label)
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.ZOMBIE)
         case Reaped():

@@ -12,7 +12,7 @@ from typing import cast
 
 from oros.abi.acts import WORST, Act, FieldKind, Role
 from oros.abi.errors import Invalid
-from oros.abi.labels import Integrity, Label
+from oros.abi.labels import NOTHING, Integrity, Label, join
 from oros.abi.message import Json, TextPart
 from oros.abi.syscalls import Outcome
 from oros.monitor import values
@@ -303,14 +303,16 @@ def read(places: Sequence[str], results: Mapping[str, Result], mine: Label) -> t
     return "\n\n".join(texts), label
 
 
-def told(answer: str, results: Mapping[str, Result]) -> str:
-    """An answer with the texts that its places in double braces stand for."""
+def told(answer: str, results: Mapping[str, Result]) -> tuple[str, Label]:
+    """An answer with the texts that its places in double braces stand for, and their label."""
+    labels = [NOTHING]
 
     def text(match: re.Match[str]) -> str:
         result = results.get(match[1])
         inner = None if result is None else at(result.value, steps_of(match[2]))
-        if inner is None:
+        if result is None or inner is None:
             return match[0]
+        labels.append(label_of(result.act, result.tool, result.value))
         return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
 
-    return re.sub(r"\{\{" + HANDLE.pattern + r"\}\}", text, answer)
+    return re.sub(r"\{\{" + HANDLE.pattern + r"\}\}", text, answer), join(labels)

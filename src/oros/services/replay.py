@@ -5,7 +5,7 @@ next is decided again and compared. Nothing is performed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oros.abi import chain, wire
@@ -17,6 +17,8 @@ from oros.kernel import shapes
 from oros.kernel.control import ENDS
 from oros.kernel.image import Image
 from oros.kernel.shapes import Shapes
+from oros.monitor import handles
+from oros.monitor.handles import Result
 from oros.services.shapes import SHAPES
 
 
@@ -54,6 +56,11 @@ def replay(rows: Sequence[Row], known: Shapes = SHAPES) -> Replay:
     return result
 
 
+def told(answer: str, results: Mapping[str, Result]) -> str:
+    """An answer with the texts in the place of their handles, as the end of a process has it."""
+    return handles.told(answer, results)[0]
+
+
 def compare(known: Shapes, image: Image, event: Event, row: Row, result: Replay) -> None:
     """Hold one recorded act against the one decided now."""
     if not image.context.pages:
@@ -70,7 +77,7 @@ def compare(known: Shapes, image: Image, event: Event, row: Row, result: Replay)
         case Exited() if event.status == 22 or (event.status, event.why) in ENDS.values():
             return
         case Exited():
-            done = isinstance(action, Finish) and action.answer == event.answer
+            done = isinstance(action, Finish) and told(action.answer, image.results) == event.answer
             ok = done or (image.open is not None and image.open.name == "exit")
         case Parked():
             ok = isinstance(action, Rest)
