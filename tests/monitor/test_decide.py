@@ -284,6 +284,20 @@ def test_the_answer_to_a_card() -> None:
             cards.answered(items, chosen, instead)
 
 
+def test_what_the_person_allows_besides_a_card() -> None:
+    for value, path in (
+        ("7", "to"),
+        ("7", "amount"),
+        ("eve@evil.example", "to"),
+        ("hunter22", "key"),
+    ):
+        mine = cards.said_by_person(value, 1, act=False)
+        assert verdict([arg(path, value)], more=[mine]).kind == "allow"
+    mine = cards.said_by_person("mail.send", 2, act=True)
+    assert verdict([arg("body", "x")], "what is new?", spent=1, more=[mine]).kind == "allow"
+    assert verdict([arg("body", "x")], "what is new?", spent=2, more=[mine]).kind == "refuse"
+
+
 @pytest.mark.parametrize("pair", list(product((0, 1), repeat=2)))
 def test_like_values_are_asked_once(pair) -> None:
     items = [Item("t", "a", "x", "target", str(n)) for n in pair]

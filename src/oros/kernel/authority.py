@@ -22,10 +22,9 @@ from oros.kernel.machine import Machine, args_of
 from oros.kernel.process import Process
 from oros.monitor import handles
 from oros.monitor.access import OTHERS
-from oros.monitor.cards import MOST, answered, merged, traced
+from oros.monitor.cards import MOST, answered, merged, said_by_person, traced
 from oros.monitor.grants import Authority, narrowed
 from oros.monitor.phrases import arranged
-from oros.monitor.values import canon
 
 
 def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -105,19 +104,13 @@ def allow(m: Machine, _: Process, call: Allow) -> Result:
     image = m.journal.peek(call.pid)
     if call.what:
         known = call.what in dict(classes(m))
-        grants: tuple[Grant, ...] = (Grant("value", canon(call.what), said=call.what, by="person"),)
-        if known:
-            grants = (Grant("act", call.what, uses=call.uses, said=call.what, by="person"),)
-        return grant(m, call.pid, Granted(grants))
+        return grant(m, call.pid, Granted((said_by_person(call.what, call.uses, act=known),)))
     if image.card is None:
         raise Invalid(f"allow: process {call.pid} asks nothing", "say what: oros allow PID WHAT")
     event = answered(image.card.items, call.items, call.instead)
     change = grant(m, call.pid, event)
-    if (
-        call.instead
-    ):  # said without the value that it replaces: the user's words name what they name
-        item = image.card.items[min(call.items, default=1) - 1]
-        said = say("user", f"For {item.arg} take {call.instead}", USER)
+    if call.instead:  # nothing of the model's stands in it: the user's words name what they name
+        said = say("user", f"Take this instead: {call.instead}", USER)
         change.entries.append((m.table[call.pid], Received(PERSON, said, "steer")))
     return change
 

@@ -43,6 +43,15 @@ def endorsed(act: str, arg: str, role: str, value: str) -> Grant:
     return Grant("value", what, scope=scope, by="person", said=value)
 
 
+def said_by_person(what: str, uses: int, *, act: bool) -> Grant:
+    """What the person grants besides a card: calls of a class, or a value in any role."""
+    if act:
+        return Grant("act", what, uses=uses, by="person", said=what)
+    plain = values.canon(what)
+    form = "number" if values.is_number(plain) else "quoted"
+    return Grant("value", plain, form, by="person", said=what)
+
+
 def denied(item: Item) -> tuple[str, ...]:
     """What a no to an item takes: the value in its place. A call on a sheet is just not granted."""
     return (f"value:{values.canon(item.value)} in {item.act} {item.arg}",) if item.arg else ()
