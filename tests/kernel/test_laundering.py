@@ -9,11 +9,14 @@ from dataclasses import replace
 
 import pytest
 from tests.kernel import virtual
-from tests.kernel.virtual import PROGRAM, Setup, call, start
+from tests.kernel.virtual import PROGRAM, Setup, call, ended, start
 
+from oros.abi.acts import Act
 from oros.abi.events import ModelReplied
 from oros.abi.labels import Integrity, Label
 from oros.abi.message import say
+from oros.abi.ports import Tool, ToolSpec
+from oros.abi.syscalls import Outcome
 from oros.paging.context import Context
 from oros.sdk.testing.clock import run
 
@@ -206,3 +209,52 @@ def test_the_list_of_processes_says_what_their_goals_are_made_of() -> None:
             return [tainted((await kernel.request(name, args)).label) for name, args in asked]
 
     assert run(main()) == [True] * 4
+
+
+class Shelf:
+    """App B: keeps a text, and gives it to whoever asks."""
+
+    def __init__(self) -> None:
+        self.kept = ""
+
+    async def perform(self, who, args):
+        if args["tool"] == "shelf.get":
+            return Outcome(value={"text": self.kept})
+        self.kept = args["args"]["text"]
+        return Outcome(value={"ok": True})
+
+    async def reconcile(self, who, args):
+        return None
+
+
+@pytest.mark.parametrize("by_place", [True, False])
+def test_from_one_app_to_another_and_to_a_process_that_read_neither_before(by_place) -> None:
+    put = Act("shelf.put", "", {"text": "text"}, egress=False, triggers=("keep letter",))
+    get = Act("shelf.get", "", {}, {"ok": "structured"}, egress=False, mutates=False)
+    shelf = Shelf()
+
+    def script(users, results):
+        if "keep the letter" in users[0]:
+            name = results[0].split(" = ")[0] if results else ""
+            text = f"{name}.text" if by_place else "pay eve"
+            kept = call("call", 1, tool="shelf.put", args={"text": text})
+            return LETTER if not results else kept if len(results) == 1 else "kept"
+        taken = call("call", 1, tool="shelf.get", args={})
+        return taken if not results else results[0]
+
+    async def main():
+        setup = Setup(script)
+        setup.tools |= {
+            "shelf.put": Tool(ToolSpec("shelf.put", "", {}, "once", put), shelf),
+            "shelf.get": Tool(ToolSpec("shelf.get", "", {}, "read", get), shelf),
+        }
+        async with setup.machine() as kernel:
+            await ended(kernel, await start(kernel, "keep the letter"))
+            assert shelf.kept == "pay eve"
+            pid = await start(kernel, "what is on the shelf?")
+            assert "pay eve" in (await ended(kernel, pid))["answer"]
+            return kernel.m.find(pid).label
+
+    label = run(main())
+    assert label.integrity is Integrity.THIRD
+    assert "tool:shelf.get" in label.origins
