@@ -17,6 +17,12 @@ from oros.monitor.grants import Authority
 GAP, WIDE = 6, 14
 """Words that may stand between two of a trigger; with `*` between them."""
 
+MOST_TEXT = 20_000
+"""Characters of a user's words that are looked at: what follows is a document, not a wish."""
+
+MOST_NAME = 8
+"""Words of a name at most."""
+
 MANY = 16
 """How many calls a plural asks for at most."""
 
@@ -146,7 +152,7 @@ def names(text: str) -> list[list[str]]:
     word = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
     run = rf"{word}(?:\s+(?:(?:of|the|and|de|la|le|du|&)\s+)?{word}|\s+\d+(?!\S*[:/-]))*"
     for match in re.finditer(run, text):
-        words = match[0].split()
+        words = match[0].split()[:MOST_NAME]
         before = text[: match.start()].rstrip()
         if len(words) == 1 and (not before or before[-1] in ".?!:"):
             continue
@@ -207,5 +213,6 @@ def arranged(
 @lru_cache(256)
 def said(text: str, known: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Grant, ...]:
     """All that a user's words grant; `known`: classes of act with their triggers."""
+    text = text[:MOST_TEXT]
     table = {name: Act(name, triggers=triggers) for name, triggers in known}
     return (*acts(text, table), *follows(text), *mint(text))

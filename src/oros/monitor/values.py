@@ -9,24 +9,24 @@ from collections.abc import Iterable, Iterator
 
 from oros.abi.message import Json
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>'\"`]+", re.IGNORECASE)
 DOTTED = re.compile(r"(?<![\w@./-])[\w-]+(?:\.[\w-]+)*\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w@])")
 PATH = re.compile(r"(?<!\w)[~.]?/[\w.@-]+(?:/[\w.@-]*)*")
 ACCOUNT = re.compile(
-    r"(?<!\w)[A-Z]{2}\d{2}[A-Z0-9]{8,30}(?!\w)|(?<![\w.-])\+?\d[\d -]{7,}\d(?![\w-])"
+    r"(?<!\w)[A-Z]{2}\d{2}[A-Z0-9]{8,30}(?!\w)|(?<![\w.-])\+?\d[\d -]{7,40}\d(?![\w-])"
 )
 AMOUNT = re.compile(
-    r"[$€£¥]\s?\d[\d,]*(?:\.\d+)?"
-    r"|(?<![\w.])\d[\d,]*\.\d{1,2}(?![\w.]*\w)"
-    r"|(?<![\w.])\d[\d,]*(?:\.\d+)?\s?(?:%|usd|eur|gbp|dollars?|euros?|pounds?)(?!\w)",
+    r"[$€£¥]\s?\d[\d,]{0,20}(?:\.\d{1,9})?"
+    r"|(?<![\w.,])\d[\d,]{0,20}\.\d{1,2}(?!\w|\.\d)"
+    r"|(?<![\w.,])\d[\d,]{0,20}(?:\.\d{1,9})?\s?(?:%|usd|eur|gbp|dollars?|euros?|pounds?)(?!\w)",
     re.IGNORECASE,
 )
 ID = re.compile(
     r"(?:\bids?|\bnumber|\bno\.|\bnr\.?|#|\bpid|\bprocess)\s*[:#]?\s*'?\"?(\d+)", re.IGNORECASE
 )
 NUMBER = re.compile(r"(?<![\w.,])\d{5,}(?![\w]|[.,]\d)")
-TOKEN = re.compile(r"(?<!\w)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{5,}(?!\w)")
+TOKEN = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{5,}(?!\w)")
 QUOTED = re.compile(r"(?<!\w)['\"‘“]([^'\"‘’“”\n]{1,120})['\"’”](?!\w)")  # noqa: RUF001 - quotes as people type them
 
 GAP = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]")
@@ -34,7 +34,7 @@ GAP = re.compile(r"\{[^{}]*\}|<[^<>]*>|\[[^\[\]]*\]")
 
 MONEY = re.compile(
     r"\b(?:amount|rent|price|cost|fee|sum|total|salary|budget|payment|bill)\s+"
-    r"(?:is|of|to|at|was|now|:|=|\s)*\s*(\d[\d,]*(?:\.\d+)?)(?![\w.]*\w)",
+    r"(?:(?:is|of|to|at|was|now|:|=)\s*){0,3}(\d[\d,]{0,20}(?:\.\d{1,9})?)(?![\w]|\.\d)",
     re.IGNORECASE,
 )
 LINKS = (EMAIL, URL, ACCOUNT, DOTTED)
