@@ -12,7 +12,7 @@ from oros.monitor.grants import Authority
     ("text", "found"),
     [
         ("write to ann@b.example.", ["ann@b.example"]),
-        ("see https://a.example/x?y=1, www.b.example!", ["https://a.example/x?y=1", "www.b.example"]),
+        ("see http://a.example/x?y=1, www.b.example!", ["http://a.example/x?y=1", "www.b.example"]),
         ("pay GB29NWBK60161331926819 or 1234 5678 9012",
          ["GB29NWBK60161331926819", "1234 5678 9012"]),
         ("at secure-site-1.com/now", ["secure-site-1.com"]),
