@@ -38,8 +38,13 @@ def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def authority(m: Machine, process: Process, image: Image) -> Authority:
-    """All grants of a process: of its user's words, and what came besides."""
-    return arranged(tuple(image.words), classes(m), process.grants, process.denied)
+    """All grants of a process: of its user's words, and what came besides. Arranged once."""
+    key = (len(image.words), process.grants, process.denied, classes(m))
+    if image.mine is None or any(
+        a is not b and a != b for a, b in zip(image.mine[0], key, strict=True)
+    ):
+        image.mine = (key, arranged(tuple(image.words), key[3], key[1], key[2]))
+    return image.mine[1]
 
 
 def results(m: Machine, image: Image) -> dict[str, handles.Result]:

@@ -5,6 +5,7 @@ certain shape does with a fact is in its shape's file.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from oros.abi.events import (
     CallEntered,
@@ -28,6 +29,7 @@ from oros.abi.manifest import Program
 from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
 from oros.monitor import handles
+from oros.monitor.grants import Authority
 from oros.monitor.handles import Result
 from oros.paging.context import Context, estimate
 
@@ -61,6 +63,7 @@ class Image:
     results: dict[str, Result] = field(default_factory=dict)
     card: Carded | None = None
     cards: int = 0
+    mine: "tuple[tuple[Any, ...], Authority] | None" = None
     planned: int = 0
     sheeted: bool = False
     # why it should not go on

@@ -7,9 +7,9 @@ So a plan needs no model, and no text but the user's can change it.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-from oros.abi.acts import Act
 from oros.abi.grants import Grant
 from oros.monitor import values
 from oros.monitor.grants import Authority
@@ -75,17 +75,33 @@ def compiled(trigger: str) -> tuple[tuple[frozenset[str], int], ...]:
     return tuple(found)
 
 
-def hits(trigger: str, words: Sequence[str]) -> set[int]:
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence with its words and their stems."""
+
+    text: str
+    words: tuple[str, ...]
+    stems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "Sentence":
+        """Take a sentence apart."""
+        words = tuple(values.words_of(text))
+        return cls(text, words, tuple(map(stem, words)))
+
+
+def hits(trigger: str, sentence: Sentence) -> set[int]:
     """Where in a sentence a trigger begins; not where the user says not to."""
-    steps = compiled(trigger)
-    stems = [stem(w) for w in words]
-    found: set[int] = set()
-    for start, word in enumerate(stems):
-        if not steps or word not in steps[0][0] or (start and words[start - 1] in NOT):
-            continue
-        if reaches(steps, stems, start):
-            found.add(start)
-    return found
+    steps, stems = compiled(trigger), sentence.stems
+    if not steps or steps[0][0].isdisjoint(stems):
+        return set()
+    return {
+        start
+        for start, word in enumerate(stems)
+        if word in steps[0][0]
+        and not (start and sentence.words[start - 1] in NOT)
+        and reaches(steps, stems, start)
+    }
 
 
 def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], start: int) -> bool:
@@ -103,44 +119,47 @@ def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], s
     return True
 
 
-def acts(text: str, known: Mapping[str, Act]) -> list[Grant]:
-    """The classes of act that a user's words ask for, each with a count."""
+def acts(sentences: Iterable[Sentence], known: Mapping[str, tuple[str, ...]]) -> list[Grant]:
+    """The classes of act that a user's words ask for, each with a count; `known`: triggers."""
     counts: dict[str, int] = {}
     said: dict[str, str] = {}
-    for sentence in sentences(text):
-        words = values.words_of(sentence)
-        for name, act in known.items():
-            starts: set[int] = set()
-            for trigger in act.triggers:
-                starts |= hits(trigger, words)
+    for sentence in sentences:
+        for name, triggers in known.items():
+            starts = set().union(*(hits(t, sentence) for t in triggers))
             if starts:
-                counts[name] = counts.get(name, 0) + uses(sentence, words, starts)
-                said.setdefault(name, sentence.strip())
+                counts[name] = counts.get(name, 0) + uses(sentence, starts)
+                said.setdefault(name, sentence.text.strip())
     return [Grant("act", n, uses=min(c, MANY), said=said[n]) for n, c in counts.items()]
 
 
-def uses(sentence: str, words: Sequence[str], starts: Iterable[int]) -> int:
+def uses(sentence: Sentence, starts: Iterable[int]) -> int:
     """How many calls a sentence asks for: once a verb, or once an object it names."""
-    if PLURAL & set(words):
+    if not PLURAL.isdisjoint(sentence.words):
         return MANY
-    objects = {values.canon(m[0]) for m in values.EMAIL.finditer(sentence)}
-    objects |= {values.canon(m[0]) for m in values.ACCOUNT.finditer(sentence)}
-    objects |= {values.canon(m[1]) for m in values.QUOTED.finditer(sentence)}
-    objects |= {n for run in names(sentence) for n in run[:1]}
-    joined = 1 + words.count("and") + sentence.count(",")
+    text = sentence.text
+    objects = {values.canon(m[0]) for m in values.EMAIL.finditer(text)}
+    objects |= {values.canon(m[0]) for m in values.ACCOUNT.finditer(text)}
+    objects |= {values.canon(m[1]) for m in values.QUOTED.finditer(text)}
+    objects |= {n for run in names(text) for n in run[:1]}
+    joined = 1 + sentence.words.count("and") + text.count(",")
     return max(len(set(starts)), min(len(objects), joined), 1)
 
 
-def follows(text: str) -> list[Grant]:
+def follows(sentences: Iterable[Sentence]) -> list[Grant]:
     """Where the user hands the decision to what a source says."""
     found = []
-    for sentence in sentences(text):
-        words = values.words_of(sentence)
-        source = bool(SOURCES & set(words)) or bool(values.links(sentence))
-        source = source or values.DOTTED.search(sentence) is not None
-        if source and any(hits(trigger, words) for trigger in FOLLOW):
-            found.append(Grant("follow", sentence.strip(), said=sentence.strip()))
+    for sentence in sentences:
+        if any(hits(trigger, sentence) for trigger in FOLLOW) and sourced(sentence):
+            text = sentence.text.strip()
+            found.append(Grant("follow", text, said=text))
     return found
+
+
+def sourced(sentence: Sentence) -> bool:
+    """Whether a sentence names something to read."""
+    if not SOURCES.isdisjoint(sentence.words) or values.links(sentence.text):
+        return True
+    return values.DOTTED.search(sentence.text) is not None
 
 
 def names(text: str) -> list[list[str]]:
@@ -199,14 +218,13 @@ def mint(text: str) -> list[Grant]:
     return [*found.values(), *phrase]
 
 
-@lru_cache(512)
 def arranged(
     texts: tuple[str, ...],
     known: tuple[tuple[str, tuple[str, ...]], ...],
     more: tuple[Grant, ...],
     denied: tuple[str, ...],
 ) -> Authority:
-    """The grants of a user's words and those that came besides, arranged; the same ones once."""
+    """The grants of a user's words and those that came besides, arranged."""
     return Authority.of((*(g for text in texts for g in said(text, known)), *more), denied)
 
 
@@ -214,5 +232,5 @@ def arranged(
 def said(text: str, known: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Grant, ...]:
     """All that a user's words grant; `known`: classes of act with their triggers."""
     text = text[:MOST_TEXT]
-    table = {name: Act(name, triggers=triggers) for name, triggers in known}
-    return (*acts(text, table), *follows(text), *mint(text))
+    parts = [Sentence.of(part) for part in sentences(text)]
+    return (*acts(parts, dict(known)), *follows(parts), *mint(text))
