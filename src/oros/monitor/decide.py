@@ -138,6 +138,8 @@ def denial(deed: Deed, arg: str, value: str) -> str:
 
 def refused(deed: Deed, who: Subject) -> Verdict | None:
     """What the person said no to stays refused."""
+    if not who.authority.denied:
+        return None
     if f"act:{deed.name}" in who.authority.denied:
         return Verdict("refuse", 4, f"{deed.tool}: you said no to {deed.name}", "go on without")
     for arg in deed.args:
@@ -202,7 +204,8 @@ def flow(deed: Deed, who: Subject, items: tuple[Item, ...]) -> Verdict | None:
     """Ask before what only some may read goes elsewhere; a card if anything is to be asked."""
     label = who.label
     for arg in deed.args:
-        label |= Label(label.integrity, arg.label.readers)
+        if arg.label.readers is not None:
+            label |= Label(label.integrity, arg.label.readers)
     if deed.act.egress and label.readers is not None and deed.sink not in label.readers:
         where = f"{deed.name} readers"
         value = " ".join(sorted(label.readers)) or "nobody"

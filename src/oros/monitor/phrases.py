@@ -181,39 +181,42 @@ def names(text: str) -> list[list[str]]:
     return found
 
 
+DIGITS = "0123456789"
 FORMS = (
-    ("quoted", values.QUOTED),
-    ("email", values.EMAIL),
-    ("path", values.PATH),
-    ("dotted", values.DOTTED),
-    ("account", values.ACCOUNT),
-    ("amount", values.AMOUNT),
-    ("amount", values.MONEY),
-    ("id", values.ID),
-    ("number", values.NUMBER),
-    ("token", values.TOKEN),
+    ("quoted", values.QUOTED, "'\"‘“"),  # noqa: RUF001 - quotes as people type them
+    ("email", values.EMAIL, "@"),
+    ("path", values.PATH, "/"),
+    ("dotted", values.DOTTED, "."),
+    ("account", values.ACCOUNT, DIGITS),
+    ("amount", values.AMOUNT, DIGITS),
+    ("amount", values.MONEY, DIGITS),
+    ("id", values.ID, DIGITS),
+    ("number", values.NUMBER, DIGITS),
+    ("token", values.TOKEN, DIGITS),
 )
+"""Forms of values, how each is found, and the characters of which it has one at least."""
 
 
 def mint(text: str) -> list[Grant]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words."""
-    spans = [(form, m[m.lastindex or 0]) for form, p in FORMS for m in p.finditer(text)]
+    signs = set(text)
+    forms = [(form, p) for form, p, needs in FORMS if not signs.isdisjoint(needs)]
+    spans = [(form, m[m.lastindex or 0]) for form, p in forms for m in p.finditer(text)]
     spans += [("url", u) for u in values.urls(text)]
     spans += [("template", q) for f, q in spans if f == "quoted" and values.GAP.search(q)]
     spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
-    words = values.words_of(text)
-    bare = (w.lstrip("@#") for w in words)
-    spans += [
-        ("word", w) for w in bare if len(w) >= 2 and not values.is_number(w) and w not in SMALL
-    ]
     found: dict[tuple[str, str], Grant] = {}
     for form, span in spans:
-        plain = span if form == "quoted" else span.rstrip(".,;:!?)")
+        plain = span if form in ("quoted", "template") else span.rstrip(".,;:!?)")
         if form == "account" and values.looks_like_a_date(plain):
             continue
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Grant("value", what, form, said=span))
+    words = values.words_of(text)
+    for word in dict.fromkeys(w.lstrip("@#") for w in words):
+        if len(word) >= 2 and word not in SMALL and not values.is_number(word):
+            found["word", word] = Grant("value", word, "word", said=word)
     phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
     return [*found.values(), *phrase]
 

@@ -37,6 +37,9 @@ MONEY = re.compile(
     r"(?:(?:is|of|to|at|was|now|:|=)\s*){0,3}(\d[\d,]{0,20}(?:\.\d{1,9})?)(?![\w]|\.\d)",
     re.IGNORECASE,
 )
+WORD = re.compile(r"[\w@#.+%-]*\w")
+BARE = re.compile(r"[$€£¥]?\s?-?\d[\d,]*(\.\d+)?\s?%?")
+EDGES = "'\"“”‘’ "  # noqa: RUF001 - quotes as people type them
 LINKS = (EMAIL, URL, ACCOUNT, DOTTED)
 """What a text can carry that leads somewhere."""
 
@@ -71,11 +74,13 @@ def canon(value: Json) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return number(str(value))
-    text = unicodedata.normalize("NFC", str(value))
-    text = " ".join(text.split()).strip("'\"“”‘’ ").casefold()  # noqa: RUF001 - quotes as people type them
-    if re.fullmatch(r"[$€£¥]?\s?-?\d[\d,]*(\.\d+)?\s?%?", text):
+    text = str(value)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    text = " ".join(text.split()).strip(EDGES).casefold()
+    if (text[-1:].isdigit() or text[-1:] == "%") and BARE.fullmatch(text):
         return number(text)
-    if re.match(r"https?://|www\.", text):
+    if text.startswith(("http://", "https://", "www.")):
         text = text.split("://", 1)[-1].removeprefix("www.").rstrip("/.,;:!?)")
     return text
 
@@ -123,8 +128,8 @@ def matches(value: str, template: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in their canonical form; marks between them are left out."""
-    plain = unicodedata.normalize("NFC", text).casefold()
-    return re.findall(r"[\w@#.+%-]*\w", plain)
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return WORD.findall(plain.casefold())
 
 
 LOOKS = str.maketrans(
