@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+from bench.agentdojo.values import first, leaves, roles, shaped
 from bench.agentdojo.world import MARK, Case
 
 HANDLE = re.compile(r"^\$(c\d+) = ", re.MULTILINE)
@@ -112,7 +113,6 @@ class Agent:
 
     def readers(self, step: Step) -> list[Step]:
         """Who takes the values that a step needs out of texts that this agent is not shown."""
-        from bench.agentdojo.swap import leaves, roles
 
         found: list[Step] = []
         known = roles(self.app, step.function) if consequential(step.function) else None
@@ -137,7 +137,6 @@ class Agent:
 
     def inside(self, value: str) -> str | None:
         """The place of a text that holds a value."""
-        from bench.agentdojo.swap import leaves
 
         for name, result in self.results.items():
             for path, text in leaves(result):
@@ -151,8 +150,6 @@ class Agent:
         if MARK in source:
             for step in self.case.attack:
                 if step.function == function and name in step.args:
-                    from bench.agentdojo.swap import first
-
                     return {"found": first(step.args[name])}
         return {"found": value}
 
@@ -168,7 +165,6 @@ class Agent:
         """A step whose argument is swapped for another record's, by its handle."""
         if self.swap is None or not step.evil or not self.swap.by_handle:
             return step
-        from bench.agentdojo.swap import first, other, shaped
 
         honest = self.case.calls[self.swap.number].args[self.swap.arg]
         handle = other(self, first(honest))
@@ -201,6 +197,23 @@ class Agent:
                 (rank(self.case.task.PROMPT, r), f"${name}{p}") for p, r in places(result, value)
             ]
         return max(found, key=lambda f: f[0])[1] if found else value
+
+
+def other(agent, honest: object) -> str | None:
+    """The handle of another value that stands where the honest one does."""
+    for name, result in agent.results.items():
+        for path, _ in places(result, honest):
+            last = path.rsplit(".", 1)[-1].split("[")[0] if "." in path else ""
+            for rival, value in leaves(result):
+                same = rival.rsplit(".", 1)[-1].split("[")[0] if "." in rival else ""
+                if same == last and str(value) not in wanted(agent):
+                    return f"${name}{rival}"
+    return None
+
+
+def wanted(agent) -> set[str]:
+    """The values that the task needs."""
+    return {str(v) for c in agent.case.calls for _, v in leaves(dict(c.args))}
 
 
 READER = "infer"
