@@ -31,15 +31,15 @@ spent = {"seconds": 0.0, "decisions": 0}
 
 
 def timed(module, name: str) -> None:
-    """Count the CPU of a function that decides or labels."""
+    """Count the time of what decides or labels: it never waits, and this clock is cheap."""
     work_of = getattr(module, name)
 
     def counted(*args, **more):
-        begun = time.thread_time()
+        begun = time.perf_counter()
         try:
             return work_of(*args, **more)
         finally:
-            spent["seconds"] += time.thread_time() - begun
+            spent["seconds"] += time.perf_counter() - begun
             spent["decisions"] += name == "decide"
 
     setattr(module, name, counted)

@@ -48,6 +48,7 @@ you your"""
 SMALL = frozenset(_SMALL.split())
 
 
+@lru_cache(8192)
 def stem(word: str) -> str:
     """A word without its ending, as far as English goes."""
     for end in ("ing", "ed", "es", "s", "e"):
@@ -215,7 +216,8 @@ def mint(text: str) -> list[Grant]:
             found.setdefault((form, what), Grant("value", what, form, said=span))
     words = values.words_of(text)
     for word in dict.fromkeys(w.lstrip("@#") for w in words):
-        if len(word) >= 2 and word not in SMALL and not values.is_number(word):
+        number = word[:1].isdigit() and values.is_number(word)
+        if len(word) >= 2 and word not in SMALL and not number:
             found["word", word] = Grant("value", word, "word", said=word)
     phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
     return [*found.values(), *phrase]
