@@ -124,6 +124,31 @@ def test_what_a_reader_takes_out_of_a_text_is_passed_on_unseen_and_asked_about()
     tell(story, script, "send mail to the new address of Ann", reader, INBOX)
 
 
+def test_a_no_does_not_tell_what_it_was_about() -> None:
+    async def story(kernel, setup, pid):
+        await asked(kernel, pid)
+        await kernel.request("deny", {"pid": pid})
+        end = await ended(kernel, pid)
+        assert "you said no to to $c" in end["answer"]
+        assert ORDER not in "\n".join(setup.seen)
+        assert "a@new.example" not in "\n".join(setup.seen)
+
+    def script(users, results):
+        if not results:
+            return tool("mail.read", box="in")
+        body = f"{place(results)}[{1 if len(results) == 1 else 0}].body"
+        if len(results) < 3:
+            return tool("mail.send", len(results), to=body)
+        return " | ".join(results[1:])
+
+    async def both(kernel, setup, pid):
+        await asked(kernel, pid)
+        await kernel.request("deny", {"pid": pid})
+        await story(kernel, setup, pid)
+
+    tell(both, script, "send mail to both of them", mail=INBOX)
+
+
 def test_a_reader_says_yes_or_no_or_a_word_of_its_schema_and_nothing_else() -> None:
     async def story(kernel, setup, pid):
         await ended(kernel, pid)

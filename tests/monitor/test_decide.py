@@ -317,6 +317,8 @@ def test_what_was_denied_stays_refused_in_its_place_and_there_only() -> None:
     assert verdict([arg("other", "eve@evil.example")], denied=no.denied).kind == "card"
     assert verdict([arg("to", "bob@evil.example")], denied=no.denied).kind == "card"
     assert verdict([evil], label=SYSTEM, denied=no.denied).kind == "refuse"
+    unseen = Arg("to", "target", "eve@evil.example", THIRD, "$c3.body")
+    assert verdict([unseen], denied=no.denied).reason == "send: you said no to to $c3.body"
     link = arg("body", "see www.evil.example now")
     no = cards.answered(verdict([link]).items, (0,))
     assert verdict([link], denied=no.denied).rule == 5

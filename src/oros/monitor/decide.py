@@ -145,7 +145,8 @@ def refused(deed: Deed, who: Subject) -> Verdict | None:
     for arg in deed.args:
         for value in (str(arg.value), *spread(arg)):
             if denial(deed, arg.path, value) in who.authority.denied:
-                why = f"{deed.tool}: you said no to {arg.path} {value[:80]}"
+                shown = arg.handle or value[:80]  # whoever passed it on has not seen it
+                why = f"{deed.tool}: you said no to {arg.path} {shown}"
                 return Verdict("refuse", 5, why, "take another, or go on without")
     return None
 
