@@ -14,7 +14,7 @@ from oros.monitor import cards
 from oros.monitor.decide import Deed, Subject, decide
 from oros.monitor.grants import Authority, narrowed
 from oros.monitor.handles import Arg
-from oros.monitor.phrases import said
+from oros.monitor.phrases import arranged
 
 MAIL = Act(
     "mail.send",
@@ -33,7 +33,7 @@ def arg(path: str, value, label: Label = THIRD, chosen: bool = False) -> Arg:
 
 
 def asked(words: str, *more: Grant, denied=()) -> Authority:
-    return Authority.of((*said(words, KNOWN), *more), denied)
+    return arranged((words,), KNOWN, more, denied)
 
 
 def deed_of(args, act=MAIL, effect="once", sink="app:mail") -> Deed:
@@ -231,7 +231,7 @@ def test_fewer_grants_and_more_denials_never_allow_more(
     act, effect, args, words, more, denied, spent, label, data
 ) -> None:
     deed = deed_of(args, act, effect)
-    whole = (*said(words, KNOWN), *more)
+    whole = (*arranged((words,), KNOWN).grants, *more)
     part = data.draw(st.lists(st.sampled_from(whole), unique_by=id)) if whole else []
     kept = [g for g in whole if any(g is p for p in part)]
     before = RANK[
@@ -250,7 +250,7 @@ def test_a_child_may_do_nothing_that_its_parent_may_not(
     act, effect, args, words, more, spent, label
 ) -> None:
     deed = deed_of(args, act, effect)
-    whole = (*said(words, KNOWN), *more)
+    whole = (*arranged((words,), KNOWN).grants, *more)
     parent = decide(deed, Subject(label, Authority.of(whole), {"mail.send": spent}))
     child = decide(deed, Subject(label, Authority.of(narrowed(whole)), {"mail.send": spent}))
     assert RANK[child.kind] <= RANK[parent.kind]

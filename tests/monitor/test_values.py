@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oros.monitor import phrases, values
-from oros.monitor.grants import Authority
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,8 @@ BUSY = ["Aa ", "'", "1 ", "a.", "a@a.", "send a mail to bob and ", " ", "a-1", "
 def test_no_text_keeps_the_machine_busy(piece) -> None:
     """With a pattern that looks at a text again and again each of these would take hours."""
     text = piece * (400_000 // len(piece))
-    grants = phrases.said(text, (("m", ("send * mail",)),))
+    mine = phrases.arranged((text,), (("m", ("send * mail",)),))
     values.links(text)
-    Authority.of(grants).names(text, "target")
+    mine.names(text, "target")
+    mine.designates(text[:400])
     values.alike(text[:300], [text[:301]])

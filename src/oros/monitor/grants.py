@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from oros.abi.acts import Role
 from oros.abi.grants import Grant
@@ -24,45 +25,69 @@ NAMES = frozenset({"name", "quoted", "email", "account"})
 SECRETS = frozenset({"quoted", "token", "number"})
 
 
+class Said(NamedTuple):
+    """A value that a user's words name: its form, its canonical form, and as it was said."""
+
+    form: str
+    what: str
+    said: str
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
     """What a process may do and name: its grants without those that were denied.
 
-    `counts`: uses by class and scope; `named`: values by their canonical form; `texts`: phrases and
-    templates; `sheets`: whether a call was said yes to whole.
+    `own`: grants one by one; `said`: the values that its user's words name; `counts`: uses by class
+    and scope; `named`: form and scope by canonical value; `texts`: phrases and templates; `sheets`:
+    whether a call was said yes to whole; `follows`: whether the user handed a decision to what a
+    source says.
     """
 
-    grants: tuple[Grant, ...] = ()
+    own: tuple[Grant, ...] = ()
+    said: tuple[Said, ...] = ()
     denied: frozenset[str] = frozenset()
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    named: Mapping[str, list[Grant]] = field(default_factory=dict)
-    texts: tuple[Grant, ...] = ()
+    named: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
+    texts: tuple[tuple[str, str], ...] = ()
     sheets: bool = False
+    follows: bool = False
 
     @classmethod
-    def of(cls, grants: Iterable[Grant], denied: Iterable[str] = ()) -> "Authority":
+    def of(
+        cls, grants: Iterable[Grant], denied: Iterable[str] = (), said: Iterable[Said] = ()
+    ) -> "Authority":
         """Arrange grants so that all that is asked of them is found at once."""
         no = frozenset(denied)
-        kept = tuple(g for g in grants if not no or g.name not in no)
-        named: dict[str, list[Grant]] = {}
+        own = tuple(g for g in grants if not no or g.name not in no)
+        words = tuple(w for w in said if not no or f"value:{w.what}" not in no)
         counts: dict[tuple[str, str], int] = {}
-        for grant in kept:
+        named: dict[str, list[tuple[str, str]]] = {}
+        texts: list[tuple[str, str]] = []
+        for form, what, _ in words:
+            if form in TEXTS:
+                texts.append((form, what))
+            else:
+                named.setdefault(what, []).append((form, ""))
+        for grant in own:
             if grant.kind == "act":
                 key = (grant.what, grant.scope)
                 counts[key] = counts.get(key, 0) + (1 << 30 if grant.uses is None else grant.uses)
-            elif grant.kind == "value" and grant.form not in TEXTS:
-                named.setdefault(grant.what, []).append(grant)
-        texts = tuple(g for g in kept if g.kind == "value" and g.form in TEXTS)
-        return cls(kept, no, counts, named, texts, any(scope for _, scope in counts))
+            elif grant.kind == "value" and grant.form in TEXTS:
+                texts.append((grant.form, grant.what))
+            elif grant.kind == "value":
+                named.setdefault(grant.what, []).append((grant.form, grant.scope))
+        sheets = any(scope for _, scope in counts)
+        follows = any(g.kind == "follow" for g in own)
+        return cls(own, words, no, counts, named, tuple(texts), sheets, follows)
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """All of them, one by one."""
+        return (*self.own, *(Grant("value", w.what, w.form, said=w.said) for w in self.said))
 
     def uses(self, act: str, scope: str = "") -> int:
         """How many calls of a class were asked for; with a scope, of those that reach just that."""
         return self.counts.get((act, scope), 0)
-
-    @property
-    def follows(self) -> bool:
-        """Whether the user handed a decision to what a source says."""
-        return any(g.kind == "follow" for g in self.grants)
 
     def names(self, value: Json, role: Role, *scopes: str) -> bool:
         """Whether the user said this very value, in a form that fits its role.
@@ -70,20 +95,15 @@ class Authority:
         `scopes`: of which an endorsement on a card holds here.
         """
         what = values.canon(value)
-        for grant in self.named.get(what, ()):
-            if grant.scope:
-                if grant.scope in scopes:
-                    return True
-            elif fits(grant, what, role):
+        for form, scope in self.named.get(what, ()):
+            if scope in scopes if scope else fits(form, what, role):
                 return True
         if role == "secret" or values.is_number(what):
             return False
         words = values.words_of(what)
         return any(
-            run(words, g.what)
-            if g.form == "phrase"
-            else role == "label" and values.matches(what, g.what)
-            for g in self.texts
+            run(words, text) if form == "phrase" else role == "label" and values.matches(what, text)
+            for form, text in self.texts
         )
 
     def designates(self, name: str) -> bool:
@@ -95,16 +115,18 @@ class Authority:
             return True
         if values.links(name):
             return False
-        parts = split(name)
+        parts = f" {' '.join(split(name))} "
         return any(
-            f" {' '.join(parts)} ".startswith(f" {' '.join(split(g.what))} ")
-            for g in self.grants
-            if g.kind == "value" and g.form in NAMES
+            parts.startswith(f" {' '.join(split(what))} ")
+            for what, forms in self.named.items()
+            if any(form in NAMES for form, _ in forms)
         )
 
     def known(self) -> list[str]:
         """The values that the user named, as they said them."""
-        return [g.said or g.what for g in self.grants if g.kind == "value" and g.form != "phrase"]
+        values_of = [(g.form, g.said or g.what) for g in self.own if g.kind == "value"]
+        said = [(w.form, w.said) for w in self.said]
+        return [text for form, text in (*said, *values_of) if form != "phrase"]
 
 
 def split(name: str) -> list[str]:
@@ -123,13 +145,13 @@ def scoped(what: str, role: str, place: str) -> str:
     return place if values.is_number(what) or role == "readers" else role
 
 
-def fits(grant: Grant, what: str, role: Role) -> bool:
+def fits(form: str, what: str, role: Role) -> bool:
     """Whether a value that was said in some form may play a role."""
     if role == "secret":
-        return grant.form in SECRETS
+        return form in SECRETS
     if not values.is_number(what):
         return True
-    return grant.form in FITS.get(role, FITS["target"])
+    return form in FITS.get(role, FITS["target"])
 
 
 def run(words: Sequence[str], text: str) -> bool:

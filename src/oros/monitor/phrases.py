@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from oros.abi.grants import Grant
 from oros.monitor import values
-from oros.monitor.grants import Authority
+from oros.monitor.grants import Authority, Said
 
 GAP, WIDE = 6, 14
 """Words that may stand between two of a trigger; with `*` between them."""
@@ -198,7 +198,7 @@ FORMS = (
 """Forms of values, how each is found, and the characters of which it has one at least."""
 
 
-def mint(text: str) -> list[Grant]:
+def mint(text: str) -> list[Said]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words."""
     signs = set(text)
     forms = [(form, p) for form, p, needs in FORMS if not signs.isdisjoint(needs)]
@@ -206,36 +206,40 @@ def mint(text: str) -> list[Grant]:
     spans += [("url", u) for u in values.urls(text)]
     spans += [("template", q) for f, q in spans if f == "quoted" and values.GAP.search(q)]
     spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
-    found: dict[tuple[str, str], Grant] = {}
+    found: dict[tuple[str, str], Said] = {}
     for form, span in spans:
         plain = span if form in ("quoted", "template") else span.rstrip(".,;:!?)")
         if form == "account" and values.looks_like_a_date(plain):
             continue
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
-            found.setdefault((form, what), Grant("value", what, form, said=span))
+            found.setdefault((form, what), Said(form, what, span))
     words = values.words_of(text)
     for word in dict.fromkeys(w.lstrip("@#") for w in words):
         number = word[:1].isdigit() and values.is_number(word)
         if len(word) >= 2 and word not in SMALL and not number:
-            found["word", word] = Grant("value", word, "word", said=word)
-    phrase = [Grant("value", " ".join(words), "phrase", said=text)] if len(words) > 1 else []
+            found["word", word] = Said("word", word, word)
+    phrase = [Said("phrase", " ".join(words), text)] if len(words) > 1 else []
     return [*found.values(), *phrase]
 
 
 def arranged(
     texts: tuple[str, ...],
     known: tuple[tuple[str, tuple[str, ...]], ...],
-    more: tuple[Grant, ...],
-    denied: tuple[str, ...],
+    more: tuple[Grant, ...] = (),
+    denied: Iterable[str] = (),
 ) -> Authority:
     """The grants of a user's words and those that came besides, arranged."""
-    return Authority.of((*(g for text in texts for g in said(text, known)), *more), denied)
+    all_said = [said(text, known) for text in texts]
+    grants = (*(g for acts_of, _ in all_said for g in acts_of), *more)
+    return Authority.of(grants, denied, (w for _, words in all_said for w in words))
 
 
 @lru_cache(256)
-def said(text: str, known: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Grant, ...]:
-    """All that a user's words grant; `known`: classes of act with their triggers."""
+def said(
+    text: str, known: tuple[tuple[str, tuple[str, ...]], ...]
+) -> tuple[tuple[Grant, ...], tuple[Said, ...]]:
+    """What a user's words grant: acts and sources, and values. `known`: classes, triggers."""
     text = text[:MOST_TEXT]
     parts = [Sentence.of(part) for part in sentences(text)]
-    return (*acts(parts, dict(known)), *follows(parts), *mint(text))
+    return (*acts(parts, dict(known)), *follows(parts)), tuple(mint(text))
