@@ -31,7 +31,10 @@ def main() -> int:
     command += [w for s in options.suite or () for w in ("--suite", s)]
     command += ["--limit", str(options.limit)] if options.limit else []
     command += ["--guard"] + ["--late"] * options.late + ["--floor"] * (not options.no_floor)
-    env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
+    env = os.environ | {
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
+    }
     rows = []
     with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True) as play:
         for line in play.stdout:
@@ -47,7 +50,7 @@ def main() -> int:
     else:
         print(table([r for r in rows if "swap" not in r]))
         print(swapped(rows))
-        for name, have, bar, ok in bars(rows):
+        for name, have, bar, ok in bars(rows) if whole else ():
             print(f"{'ok  ' if ok else 'MISS'} {name}: {have} (bar {bar})")
     return int(bool(missed) and whole)
 

@@ -60,8 +60,8 @@ class Machine:
             config + 'window = 4000000\nsmall = true\ncans = ["tools"]\n'
         )
         env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        self._daemon = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
-            [self._python, "-m", "oros.boot", "--home", str(self.home)],
+        self._daemon = await asyncio.create_subprocess_exec(
+            self._python, "-m", "oros.boot", "--home", str(self.home),
             env=env, stdout=subprocess.DEVNULL, stderr=(self._folder / "log").open("w"),
         )  # fmt: skip
         self._gate = aiohttp.ClientSession(
@@ -86,7 +86,7 @@ class Machine:
     async def __aexit__(self, *_: object) -> None:
         await self._gate.close()
         self._daemon.terminate()
-        self._daemon.wait(20)
+        await self._daemon.wait()
         await self._runner.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
 

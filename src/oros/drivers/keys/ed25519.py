@@ -1,13 +1,13 @@
 """The machine's own key, in a file of its home: Ed25519 (RFC 8032), by libsodium."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oros.abi.errors import Corrupt, DeviceFailed
+from oros.drivers.private import write_private
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -62,12 +62,6 @@ class FileKey:
 
     def _made(self) -> bytes:
         """A new key, whole in its place or not there at all."""
-        seed, part = bytes.fromhex(self._token(SIZE)), self._path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(number, "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(seed)
-            file.flush()
-            os.fsync(number)
-        part.rename(self._path)
+        seed = bytes.fromhex(self._token(SIZE))
+        write_private(self._path, seed)
         return seed

@@ -17,6 +17,7 @@ from oros.abi.errors import AccessDenied, Corrupt, Invalid, NotFound
 from oros.abi.message import Json
 from oros.abi.ports import Caller, Clock, Tool, ToolSpec
 from oros.abi.syscalls import Outcome
+from oros.drivers.private import write_private
 from oros.monitor.plans import acts_of
 from oros.services.apps.manifest import NAME, App, Server, parse
 
@@ -157,10 +158,7 @@ class Apps(Mapping[str, Tool]):
 
     def _keep(self, kept: Installed) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._folder / f"{kept.app.name}.json"
-        half = path.with_suffix(".new")
-        half.write_bytes(wire.encode(kept))
-        half.replace(path)
+        write_private(self._folder / f"{kept.app.name}.json", wire.encode(kept))
 
     async def remove(self, name: str) -> None:
         """Forget an app. Raises: NotFound."""
@@ -259,6 +257,6 @@ class Device:
         await self._running.same()
         return await self._running.server.call(self._tool, args.get("args") or {}, who)
 
-    async def reconcile(self, who: Caller, args: Mapping[str, Json]) -> Outcome | None:  # noqa: ARG002 - the protocol can't tell
+    async def reconcile(self, _: Caller, __: Mapping[str, Json]) -> Outcome | None:
         """Whether a call happened can't be asked of such a server."""
         return None

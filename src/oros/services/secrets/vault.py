@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from oros.abi.errors import Corrupt, DeviceFailed, Invalid, NotFound
 from oros.abi.message import Json
+from oros.drivers.private import write_private
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 LEAST, MOST = 8, 16384
@@ -197,14 +198,7 @@ class Vault:
 
 def written(path: Path, data: bytes) -> None:
     """Write a file whole, for its user only. Raises: DeviceFailed."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(number, "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(data)
-            file.flush()
-            os.fsync(number)
-        part.replace(path)
+        write_private(path, data)
     except OSError as e:
         raise DeviceFailed(f"{path}: {e.strerror}") from e

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.drivers.egress.netns.test_traffic import go, one  # noqa: F401 - a fixture
+from tests.drivers.egress.netns.test_traffic import one
 
 from oros.drivers.egress.netns import Bounds, Egress, Outside, Policy
 from oros.drivers.egress.netns.secrets import LEAST, Mask
@@ -29,17 +29,23 @@ def shown() -> ssl.SSLContext:
     return made
 
 
+class Known(dict):
+    """The secrets of hosts, as the way out asks for them."""
+
+    def __call__(self, host: str) -> dict:
+        return self.get(host, {})
+
+
 @pytest.fixture
 def egress(world):
     def make(*grants: str, known=OURS, context=None):
         outside = Outside(resolve=world.resolve, connect=world.connect, trust=context or trust())
-        secrets = lambda host: known.get(host, {})  # noqa: E731
-        return Egress(Policy.of(*grants), world.flows.append, Bounds(), outside, secrets)
+        return Egress(Policy.of(*grants), world.flows.append, Bounds(), outside, Known(known))
 
     return make
 
 
-def test_it_is_sent_over_tls_and_comes_back_masked(world, go, web, egress) -> None:  # noqa: F811
+def test_it_is_sent_over_tls_and_comes_back_masked(world, go, web, egress) -> None:
     ask = one("GET http://example.com/x HTTP/1.1", "Host: example.com", BEARER,
               "Accept-Encoding: gzip")  # fmt: skip
     found = go(egress("example.com"), ask, world.server(443, web, ssl=shown()))
@@ -52,7 +58,7 @@ def test_it_is_sent_over_tls_and_comes_back_masked(world, go, web, egress) -> No
     assert VALUE not in repr(flow)
 
 
-def test_in_clear_it_goes_nowhere(world, go, web, egress) -> None:  # noqa: F811
+def test_in_clear_it_goes_nowhere(world, go, web, egress) -> None:
     async def clear(reader, writer):
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -65,7 +71,7 @@ def test_in_clear_it_goes_nowhere(world, go, web, egress) -> None:  # noqa: F811
     assert world.flows[0].up == 0
 
 
-def test_to_whom_is_not_who_it_says_it_goes_nowhere(world, go, web, egress) -> None:  # noqa: F811
+def test_to_whom_is_not_who_it_says_it_goes_nowhere(world, go, web, egress) -> None:
     ask = one("GET http://example.com/ HTTP/1.1", "Host: example.com", BEARER)
     made = egress("example.com", context=ssl.create_default_context())
     found = go(made, ask, world.server(443, web, ssl=shown()))
@@ -84,7 +90,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("lines", "why"), BAD)
-def test_else_it_is_refused(world, go, egress, lines, why) -> None:  # noqa: F811
+def test_else_it_is_refused(world, go, egress, lines, why) -> None:
     found = go(egress("example.com", "www.example.com"), one(*lines))
     assert b"403" in found
     assert why in found
@@ -92,7 +98,7 @@ def test_else_it_is_refused(world, go, egress, lines, why) -> None:  # noqa: F81
     assert VALUE.encode() not in found
 
 
-def test_a_mark_in_a_body_is_text(world, go, web, egress) -> None:  # noqa: F811
+def test_a_mark_in_a_body_is_text(world, go, web, egress) -> None:
     body = b"{{secret:github}}"
     size = f"Content-Length: {len(body)}"
     ask = one("POST http://example.com/ HTTP/1.1", "Host: example.com", size, body=body)
@@ -100,7 +106,7 @@ def test_a_mark_in_a_body_is_text(world, go, web, egress) -> None:  # noqa: F811
     assert world.flows[0].secrets == ()
 
 
-def test_an_echo_in_pieces_and_in_base64_is_masked(world, go, egress) -> None:  # noqa: F811
+def test_an_echo_in_pieces_and_in_base64_is_masked(world, go, egress) -> None:
     coded = base64.b64encode(VALUE.encode())
 
     async def parrot(reader, writer):

@@ -6,71 +6,10 @@ import ipaddress
 import time
 
 import pytest
+from tests.drivers.egress.netns.conftest import SECONDS, Talk
 
 from oros.drivers.egress.netns import server as server_module
 from oros.drivers.egress.netns.flows import SystemResolver
-from oros.drivers.egress.netns.names import Names
-
-SECONDS = 20
-
-
-class Talk:
-    """A connection as a program inside would make it."""
-
-    def __init__(self, reader, writer) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def say(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def rest(self) -> bytes:
-        """All that comes until the end; a reset is an end too."""
-        found = b""
-        with contextlib.suppress(ConnectionError):
-            while piece := await self.reader.read(1 << 16):
-                found += piece
-        return found
-
-    async def ask(self, *lines: str, body: bytes = b"") -> bytes:
-        await self.say("\r\n".join([*lines, "", ""]).encode() + body)
-        return await self.rest()
-
-
-@pytest.fixture
-def go(world, inside, monkeypatch):
-    """Run `use(talk)` behind an egress; `talk(door)` connects to one of its sockets.
-
-    On the transparent ports the host's own 127.0.0.1 stands for the synthetic address of `meant`.
-    """
-
-    def run(egress, use, *servers, meant: str = "example.com"):
-        class Mapped(Names):
-            def name(self, address: str) -> str | None:
-                return meant if address == "127.0.0.1" else None
-
-        monkeypatch.setattr(server_module, "Names", Mapped)
-
-        async def main():
-            async with contextlib.AsyncExitStack() as stack:
-                for each in servers:
-                    await stack.enter_async_context(each)
-                sockets = inside()
-                doors = ("proxy", "tls", "http")
-                ports = {door: getattr(sockets, door).getsockname()[1] for door in doors}
-
-                async def talk(door: str = "proxy") -> Talk:
-                    made = await asyncio.open_connection("127.0.0.1", ports[door])
-                    stack.callback(abort, made[1])
-                    return Talk(*made)
-
-                await stack.enter_async_context(egress.serving(sockets))
-                async with asyncio.timeout(SECONDS):
-                    return await use(talk)
-
-        return asyncio.run(main())
-
-    return run
 
 
 def one(*lines: str, door: str = "proxy", body: bytes = b""):
@@ -78,10 +17,6 @@ def one(*lines: str, door: str = "proxy", body: bytes = b""):
         return await (await talk(door)).ask(*lines, body=body)
 
     return use
-
-
-def abort(writer: asyncio.StreamWriter) -> None:
-    writer.transport.abort()
 
 
 async def echo(reader, writer) -> None:
