@@ -48,7 +48,7 @@ NUMBERED = {
 }  # fmt: skip
 PIECES = ["1", "22", "345678", "12-34", "x9", "ab12cd", "GB29NWBK60161331926819", "1234 5678 9012",
           "$5", "3.10", "7%", "10", "usd", "Euros", "rent", "is", "total", "of", "id", "#", "no.",
-          "process", "+49", "-", ":", "'", ",", "ı2", "café", "Bill", "price:", "é12345"]  # fmt: skip
+          "process", "+49", "-", ":", "'", ",", "café", "Bill", "price:", "é12345"]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.sampled_from([" ", "", "  "]))

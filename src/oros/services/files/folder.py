@@ -94,7 +94,7 @@ class Folder:
             raise Invalid("a folder can't be written", "name a file in it")
         self._labels.expect(path, who.label)
         with explained(path):
-            status = await _threaded(lambda: replace(self._root, path, data))
+            status = await _threaded(lambda: replace(self._root, path, data, who.label))
         self._labels.keep(path, status, who.label)
         return Outcome({"path": show(path), "size": len(data)}, label=who.label)
 

@@ -18,6 +18,7 @@ from oros.abi.labels import Label, foreign
 from oros.abi.message import Json
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
+from oros.services.files import marks
 from oros.services.files.faults import explained
 from oros.services.files.folder import Folder
 from oros.services.files.labels import Labels, Settings
@@ -199,6 +200,7 @@ class Workspace:
             def labelled(place: Path) -> list[str]:
                 self.scoped(who.pid).expect(path, who.label)
                 left = made(place)
+                marks.put(place / path, who.label)
                 self.scoped(who.pid).keep(path, Root(place).lstat(path), who.label)
                 return left
 

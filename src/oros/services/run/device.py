@@ -22,6 +22,7 @@ from oros.abi.labels import Label
 from oros.abi.message import FilePart, Json
 from oros.abi.ports import Caller, Sandbox, Store
 from oros.abi.syscalls import Failure, Outcome
+from oros.services.files import marks
 from oros.services.files.faults import explained
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
@@ -245,6 +246,7 @@ class RunDevice:
                 over, layer = self._space.scoped(who.pid), Layer(place)
                 for path, entry in layer.entries.items():
                     if entry.what == "file":
+                        marks.put(place / path, label)
                         over.keep(path, layer.root.lstat(path), label)
                     elif entry.what != "dir":
                         over.expect(path, label)
