@@ -39,7 +39,7 @@ class Devices:
         self._packages = packages()
         self.cells = Cells(self._zygote, self._past, self._alive)
         self._means = Means(self._sandbox, self._sandbox.python, self.cells, self._packages)
-        self._spaces = Workspaces(store, layers, self._origin, self._copies)
+        self._spaces = Workspaces(store, layers, self._origin, self._copies, layers.parent)
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
         self._proc: ProcServer | None = None

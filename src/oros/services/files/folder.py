@@ -78,6 +78,8 @@ class Folder:
     def spelled(self, path: str) -> str:
         """The path as it is on disk: as given, else as a listing escapes it."""
         path = clean(path)
+        with explained(path):
+            self._root.look(path)
         if "\\" in path and self._root.found(path) is None:
             other = clean(spell(path))
             if self._root.found(other) is not None:

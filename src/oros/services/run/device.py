@@ -14,7 +14,7 @@ from typing import Any
 
 from oros.abi import wire
 from oros.abi.cells import CellResult
-from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced
+from oros.abi.errors import AccessDenied, Busy, DeviceFailed, Invalid, NotEnforced
 from oros.abi.grants import HOLDS, Right
 from oros.abi.ids import BlobId
 from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay, Report
@@ -172,6 +172,9 @@ class RunDevice:
         request = Request.of(args)
         report = await self._means.sandbox.probe()
         space, root = self._space, str(self._space.base.path)
+        if space.base.hidden:  # an overlay can't hide it: its layers are kept there
+            why = f"the machine's own folder lies in {show(root)}: no program may see it"
+            raise AccessDenied(why, "work in a folder below, or set OROS_HOME to one elsewhere")
         with explained(root, root=True):
             async with space.lock:
                 stack = await threaded(lambda: space.stack(who.pid))
