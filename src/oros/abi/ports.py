@@ -240,6 +240,31 @@ class Model(Protocol):
         """Let go of all it holds."""
 
 
+# ---- meaning ---------------------------------------------------------------------------------
+
+
+class Embedder(Protocol):
+    """A model that turns texts into vectors: what means the same lies near."""
+
+    @property
+    def name(self) -> str:
+        """The model and its version: vectors of different names can't be compared."""
+
+    @property
+    def dims(self) -> int:
+        """Numbers in a vector; 0 as long as that is not known."""
+
+    async def embed(self, texts: Sequence[str], *, query: bool = False) -> list[bytes]:
+        """A vector for each text: float32, little-endian, of length 1. `query`: asked, not kept.
+
+        Raises: NoDevice (not on this machine), Unreachable, NotAuthorized, Busy, BadReply,
+        TimedOut, DeviceFailed.
+        """
+
+    async def close(self) -> None:
+        """Let go of all it holds."""
+
+
 # ---- files -----------------------------------------------------------------------------------
 
 
