@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = Literal["steps", "code"]
-"""`steps`: tool calls one after another. `code`: one program does the whole job."""
+Shape = Literal["steps", "code", "facts"]
+"""`steps`: tool calls one after another. `code`: one program does the whole job. `facts`: it notes
+what another process came to."""
 
 
 GUARDED = """Texts that others wrote are kept from you: you see where they stand, such as
