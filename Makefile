@@ -12,7 +12,7 @@ run: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv
-	$(BIN)/python -m pip install -q -e '.[local,memory,dev]' -c constraints.txt
+	$(BIN)/python -m pip install -q -e '.[local,memory,files,dev]' -c constraints.txt
 	@touch .venv/ready
 
 check: lint types contracts house test test-data

@@ -1,0 +1,104 @@
+"""Documents of any folder as text: what `read` shows of a PDF, a sheet, a mail, an e-book."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from oros.abi.errors import OrosError
+from oros.services.index.cache import Cache
+from oros.services.index.extract import Answer, Reader
+from oros.services.index.inside.page import Page, Read
+from oros.services.index.stage import Stage, ending_of, staged, sweep
+from oros.services.memory.live import threaded
+
+MAX_DOCUMENT = 256 << 20
+PLAIN = frozenset({"text", "code", "markdown", "table"})
+"""Kinds whose text is the file itself: not cached."""
+
+
+class Documents:
+    """The one way from files to their pages: cached by content, else read in the sandbox.
+
+    Batches go one after another: there is one worker at a time, whoever asks.
+    """
+
+    def __init__(self, reader: Reader, home: Path) -> None:
+        """`home`: a private folder for copies and the cache."""
+        self.reader = reader
+        self.place = home / "stage"
+        self.cache = Cache(home / "documents.db")
+        self._turn = asyncio.Lock()
+        sweep(self.place)
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        self.cache.close()
+
+    async def read(self, stage: Stage, names: Sequence[str]) -> dict[str, Answer]:
+        """The pages of staged files. Raises: NotEnforced, DeviceFailed of the sandbox."""
+        found = dict[str, Answer]()
+        for name in names:
+            known = await threaded(partial(self.known, stage.hashes[name]))
+            if known is not None:
+                found[name] = known
+        if missing := [n for n in names if n not in found]:
+            async with self._turn:
+                new = await self.reader.read(stage.folder, missing)
+            kept = [(self._key(stage.hashes[n]), a) for n, a in new.items() if _worth(a)]
+            await threaded(lambda: self.cache.put(kept))
+            found |= new
+        return found
+
+    def known(self, key: str) -> Answer | None:
+        """What the cache has of a content, by the hash of its stage; it blocks."""
+        return self.cache.get(self._key(key))
+
+    async def page(
+        self, path: str, fd: int, offset: int, limit: int
+    ) -> tuple[dict[str, Any], str] | None:
+        """Some of the text of an open document, in bytes of its UTF-8.
+
+        Returns: `{"document", "size", "offset", "next", "note"?}` and the text; with `{"why"}`
+        alone when it can't be read; None if it is no document.
+        """
+        ending = ending_of(path)
+        with staged(self.place) as stage:
+            try:
+                name = await threaded(lambda: stage.take(fd, ending, MAX_DOCUMENT))
+                answer = (await self.read(stage, [name]))[name]
+            except ValueError:
+                answer = f"it is larger than {MAX_DOCUMENT >> 20} MB"
+            except OrosError as e:
+                answer = e.why
+        if isinstance(answer, str):
+            return ({"why": answer}, "") if not answer.startswith("no text but ") else None
+        raw = whole(answer.pages).encode("utf-8", "replace")
+        start = border(raw, min(offset, len(raw)))
+        end = border(raw, min(start + max(limit, 16), len(raw)))
+        value: dict[str, Any] = {"document": answer.kind, "size": len(raw), "offset": start}
+        value["next"] = end if end < len(raw) else None
+        return value | ({"note": answer.note} if answer.note else {}), raw[start:end].decode()
+
+    def _key(self, key: str) -> str:
+        return f"{key}|{self.reader.version}"
+
+
+def _worth(answer: Answer) -> bool:
+    """Whether to cache it; a sandbox that broke down may do better next time."""
+    return answer.kind not in PLAIN if isinstance(answer, Read) else True
+
+
+def whole(pages: Sequence[Page]) -> str:
+    """A document as one text; each page under its name."""
+    return "\n\n".join(
+        f"[{p.place}]\n{p.text}" if p.place and p.shape != "rows" else p.text for p in pages
+    )
+
+
+def border(raw: bytes, at: int) -> int:
+    """The start of the character that a byte of UTF-8 is in."""
+    while 0 < at < len(raw) and raw[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
