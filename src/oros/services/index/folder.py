@@ -8,10 +8,10 @@ from oros.abi.syscalls import Outcome
 from oros.services.files.folder import Folder
 from oros.services.files.names import show
 from oros.services.index.chunks import exact
-from oros.services.index.documents import Documents
-from oros.services.index.indexer import DOCUMENTS, Indexer, spelled
+from oros.services.index.documents import PLAIN, Documents
+from oros.services.index.indexer import Indexer, spelled
 from oros.services.index.inside.page import Read
-from oros.services.index.stage import ending_of
+from oros.services.index.marks import Mark
 from oros.services.memory.live import Memory, threaded
 from oros.services.memory.rows import Hit
 
@@ -48,8 +48,12 @@ class IndexedFolder:
         """
         lines = await self.folder.search(who, path, query, limit)
         found: dict[str, Json] = dict(lines.value)
-        hits = [{"place": f"line {h['line']}", "score": 1.0, **h} for h in found["hits"]]
-        top = self.folder.spelled(path)
+        top, marks = self.folder.spelled(path), self.indexer.marks()
+        hits = [
+            {"place": f"line {h['line']}", "score": 1.0, **h}
+            for h in found["hits"]
+            if not rendered(marks.get(spelled(h["path"])))
+        ]
         more = bool(found["more"])
         if len(hits) < limit:
             hits += await self._cells(top, query, limit - len(hits))
@@ -66,12 +70,12 @@ class IndexedFolder:
     async def _cells(self, top: str, query: str, limit: int) -> list[dict[str, Any]]:
         """Lines of documents, and cells of sheets, that hold the query."""
         marks = self.indexer.marks()
-        paths = [p for p in sorted(marks) if ending_of(p) in DOCUMENTS and below(p, top)]
+        paths = [p for p in sorted(marks) if rendered(marks[p]) and below(p, top)]
 
         def work() -> list[dict[str, Any]]:
             hits: list[dict[str, Any]] = []
             for path in paths[:MAX_SCANNED]:
-                known = self._documents.known(marks[path].hash) if marks[path].rows else None
+                known = self._documents.known(marks[path].hash)
                 if isinstance(known, Read):
                     hits += [
                         {"path": show(path), "place": place, "text": text, "score": 1.0}
@@ -95,6 +99,11 @@ class IndexedFolder:
         hits = [shown(h, best) for h in inside]
         hits = [h for h in hits if (h["path"], h["place"]) not in seen]
         return hits[:limit], len(hits) > limit or found.more
+
+
+def rendered(mark: Mark | None) -> bool:
+    """Whether a file's text is another than its bytes: its lines are not what a person sees."""
+    return mark is not None and mark.rows > 0 and mark.kind not in PLAIN
 
 
 def below(path: str, top: str) -> bool:

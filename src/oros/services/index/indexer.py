@@ -27,7 +27,7 @@ from oros.services.index.documents import MAX_DOCUMENT, Documents
 from oros.services.index.extract import Answer
 from oros.services.index.inside import office, scans
 from oros.services.index.marks import Mark, hidden, mark_of, read_mark
-from oros.services.index.scan import Seen, scan
+from oros.services.index.scan import scan
 from oros.services.index.stage import Stage, ending_of, staged
 from oros.services.memory.live import Memory, threaded
 from oros.services.memory.rows import Row
@@ -73,6 +73,7 @@ class Indexer:
         self._clock = clock
         self._labels = labels
         self._marks: dict[str, Mark] | None = None
+        self._alike = dict[str, str]()
         self._dirty: set[str] = {""}
         self._wake = asyncio.Event()
         self._state, self._why, self._current = "new", "", ""
@@ -114,10 +115,10 @@ class Indexer:
             reader = self._documents.reader.version
             seen = await threaded(lambda: scan(self.root, marks, reader, tops))
             self._state, self._total, self._left = "indexing", seen.files, len(seen.todo)
-            moved = {marks[p].hash: p for p in sorted(seen.gone) if marks[p].hash}
+            self._alike = {m.hash: p for p, m in marks.items() if m.hash}
             todo = iter(seen.todo)
             while paths := list(islice(todo, BATCH)):
-                await self._batch(paths, moved, seen)
+                await self._batch(paths)
             for path in sorted(seen.gone):
                 await self._memory.drop(self.scope, show(path))
                 marks.pop(path, None)
@@ -187,7 +188,7 @@ class Indexer:
                 await self._clock.sleep(LOOK)
             self.touch([""])
 
-    async def _batch(self, paths: Sequence[str], moved: dict[str, str], seen: Seen) -> None:
+    async def _batch(self, paths: Sequence[str]) -> None:
         """Read some files, in groups that a worker may see together."""
         pending = list(paths)
         while pending:
@@ -196,7 +197,7 @@ class Indexer:
                 pending = pending[len(took) :]
                 files = [f for f in took if f is not None]
                 self._left = max(0, self._left - (len(took) - len(files)))
-                fresh = [f for f in files if not await self._settled(f, stage, moved, seen)]
+                fresh = [f for f in files if not await self._settled(f)]
                 for group in grouped(fresh):
                     self._current = group[0].path
                     answers = await self._documents.read(stage, [f.name for f in group])
@@ -245,36 +246,26 @@ class Indexer:
         mark = file.mark._replace(error=why, reader=self._documents.reader.version)
         return replace(file, mark=mark, name="")
 
-    async def _settled(self, file: File, stage: Stage, moved: dict[str, str], seen: Seen) -> bool:
-        """Whether a file needs no reading: it can't be, it was only touched, or it was moved."""
+    async def _settled(self, file: File) -> bool:
+        """Whether a file needs no reading: it can't be, or its content is known.
+
+        It was only touched then, or moved or copied: the rows are there, with another label.
+        """
         if not file.name:
             await self._put(file, [])
             return True
         marks = await self._known()
-        old = marks.get(file.path)
-        source = file.path if old is not None and old.hash == file.mark.hash else ""
-        if not source and (source := self._moved(file, moved)):
-            await self._memory.rename(self.scope, show(source), show(file.path))
-            marks[file.path] = marks.pop(source)
-            seen.gone.discard(source)
-        if not source or stage.hashes[file.name] != file.mark.hash:
+        source = self._alike.get(file.mark.hash, "")
+        was = marks.get(source)
+        if was is None or (was.error and was.reader != self._documents.reader.version):
             return False
-        was = marks[file.path]
-        if was.error and was.reader != self._documents.reader.version:
-            return False
-        kept = await self._memory.rows(self.scope, show(file.path))
+        kept = await self._memory.rows(self.scope, show(source))
         if len(kept) != was.rows:
             return False
         now = file.mark
         file.mark = was._replace(size=now.size, mtime=now.mtime, inode=now.inode)
         await self._put(file, [replace(k.row, label=file.label) for k in kept])
         return True
-
-    def _moved(self, file: File, moved: dict[str, str]) -> str:
-        """Where a file was before it came to its place; "" if it is new, or can't be told."""
-        source = moved.pop(file.mark.hash, "")
-        # What stands at the old name now may have rows below it, which are not to come along.
-        return source if source and self.root.found(source) is None else ""
 
     async def _keep(self, file: File, stage: Stage, answer: Answer) -> None:
         """Rows and mark of a file that was read."""
@@ -298,6 +289,7 @@ class Indexer:
         if rows or marks.get(file.path) != file.mark:
             await self._memory.put(self.scope, show(file.path), rows, file.mark.text())
             marks[file.path] = file.mark
+            self._alike[file.mark.hash] = file.path
         self._bytes += file.mark.size
         self._left = max(0, self._left - 1)
 

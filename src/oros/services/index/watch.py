@@ -27,7 +27,7 @@ async def watch(top: Path, tell: Callable[[Iterable[str]], None]) -> None:
     try:
         async for changes in awatch(
             top, watch_filter=None, stop_event=quiet, step=STEP, debounce=DEBOUNCE,
-            rust_timeout=1000, yield_on_timeout=False, raise_interrupt=False,
+            rust_timeout=1000, yield_on_timeout=False,
         ):  # fmt: skip
             names = (path.removeprefix(real).lstrip("/") for _, path in changes)
             tell(set(names))

@@ -56,11 +56,11 @@ def bounded(found: Read) -> Read:
     left, kept = MAX_TEXT, list[Page]()
     for page in found.pages[:MAX_PAGES]:
         text = page.text[:left].encode("utf-8", "replace").decode()
-        left -= len(text)
+        left -= len(page.text)
         kept.append(Page(text, page.place[:200], page.line, page.shape))
         if left <= 0:
             break
-    short = len(kept) < len(found.pages) or left <= 0
+    short = len(kept) < len(found.pages) or left < 0
     more = f"only the first {MAX_TEXT >> 20} MB of its text" if short else ""
     return Read(found.kind, tuple(kept), "; ".join(n for n in (found.note, more) if n))
 

@@ -65,7 +65,7 @@ def locked(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     if head == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":  # a compound file: encrypted OOXML is one
-        return b"E\0n\0c\0r\0y\0p\0t\0i\0o\0n" in path.read_bytes()[: 4 << 20]
+        return "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
     try:
         with zipfile.ZipFile(path) as archive:
             return any(item.flag_bits & 1 for item in archive.infolist())
