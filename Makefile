@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks simulate mutants clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-ingest simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -86,6 +86,10 @@ bench-local: .venv/ready
 # Programs in the sandbox, and their changes as layers; half a minute.
 bench-sandbox: .venv/ready
 	$(BIN)/python -m bench.sandbox
+
+# A thousand mixed files through the index, and kill -9 amid them; two minutes.
+bench-ingest: .venv/ready
+	$(BIN)/python -m bench.ingest
 
 bench-agentdojo: .venv/ready
 	$(BIN)/python -m bench.agentdojo

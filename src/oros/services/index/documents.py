@@ -9,13 +9,13 @@ from typing import Any
 from oros.abi.errors import OrosError
 from oros.services.index.cache import Cache
 from oros.services.index.extract import Answer, Reader
-from oros.services.index.inside.page import Page, Read
+from oros.services.index.inside.page import Page
 from oros.services.index.stage import Stage, ending_of, staged, sweep
 from oros.services.memory.live import threaded
 
 MAX_DOCUMENT = 256 << 20
 PLAIN = frozenset({"text", "code", "markdown", "table"})
-"""Kinds whose text is the file itself: not cached."""
+"""Kinds whose text is the file itself."""
 
 
 class Documents:
@@ -46,7 +46,7 @@ class Documents:
         if missing := [n for n in names if n not in found]:
             async with self._turn:
                 new = await self.reader.read(stage.folder, missing)
-            kept = [(self._key(stage.hashes[n]), a) for n, a in new.items() if _worth(a)]
+            kept = [(self._key(stage.hashes[n]), a) for n, a in new.items()]
             await threaded(lambda: self.cache.put(kept))
             found |= new
         return found
@@ -83,11 +83,6 @@ class Documents:
 
     def _key(self, key: str) -> str:
         return f"{key}|{self.reader.version}"
-
-
-def _worth(answer: Answer) -> bool:
-    """Whether to cache it; a sandbox that broke down may do better next time."""
-    return answer.kind not in PLAIN if isinstance(answer, Read) else True
 
 
 def whole(pages: Sequence[Page]) -> str:
