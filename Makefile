@@ -37,12 +37,12 @@ house: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -q
 
-# What needs pandas and matplotlib, in an environment that has the extra `data`.
-DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py
+# What needs pandas, matplotlib or OCR, in an environment that has the extras `data` and `ocr`.
+DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py
 
 .venv-data/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-data
-	.venv-data/bin/python -m pip install -q -e '.[dev,data]' -c constraints.txt
+	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr]' -c constraints.txt
 	@touch .venv-data/ready
 
 test-data: .venv-data/ready

@@ -8,10 +8,17 @@ from pathlib import Path
 from tests.services.index import samples
 
 SHARES = {"py": 300, "md": 60, "txt": 80, "html": 100, "csv": 40, "json": 40, "c": 60}
-"""Of installed files, as far as they are there; the rest is made."""
+"""Of installed files, as far as they are there."""
 MADE = {"pdf": 120, "docx": 80, "xlsx": 60, "pptx": 20, "eml": 30, "epub": 20, "ipynb": 30}
-ENDINGS = {"py": (".py",), "md": (".md", ".rst"), "txt": (".txt",), "html": (".html", ".htm"),
-           "csv": (".csv", ".tsv"), "json": (".json",), "c": (".c", ".h", ".js", ".pyx")}  # fmt: skip
+ENDINGS = {
+    "py": (".py",),
+    "md": (".md", ".rst"),
+    "txt": (".txt",),
+    "html": (".html", ".htm"),
+    "csv": (".csv", ".tsv"),
+    "json": (".json",),
+    "c": (".c", ".h", ".js", ".pyx"),
+}
 
 
 def installed() -> dict[str, list[Path]]:

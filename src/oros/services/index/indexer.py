@@ -45,7 +45,9 @@ PATIENCE = 5.0, 60.0
 READ = frozenset({"text", "pdf"})
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 100
-"""Failures that the status lists; all are counted."""
+"""Lines of failures in the status; all are counted."""
+ALIKE = 5
+"""Files with one line each for the same reason; more share one."""
 DOCUMENTS = office.SHEETS | office.SLIDES | office.OTHERS | scans.ENDINGS | {"pdf"}
 
 
@@ -77,7 +79,7 @@ class Indexer:
         self._dirty: set[str] = {""}
         self._wake = asyncio.Event()
         self._state, self._why, self._current = "new", "", ""
-        self._total = self._left = self._bytes = self.extracted = 0
+        self._new = self._left = self._bytes = self.extracted = 0
         self._seconds = 0.0
 
     # ---- what it does --------------------------------------------------------------------------
@@ -114,7 +116,9 @@ class Indexer:
             self._state, self._why = "looking", ""
             reader = self._documents.reader.version
             seen = await threaded(lambda: scan(self.root, marks, reader, tops))
-            self._state, self._total, self._left = "indexing", seen.files, len(seen.todo)
+            self._state, self._left = "indexing", len(seen.todo)
+            self._new = sum(p not in marks for p in seen.todo)
+            seen.todo.sort(key=lambda p: ending_of(p) in scans.ENDINGS)  # those take seconds each
             self._alike = {m.hash: p for p, m in marks.items() if m.hash}
             todo = iter(seen.todo)
             while paths := list(islice(todo, BATCH)):
@@ -122,7 +126,7 @@ class Indexer:
             for path in sorted(seen.gone):
                 await self._memory.drop(self.scope, show(path))
                 marks.pop(path, None)
-            self._state = "ready"
+            self._state, self._new = "ready", 0
         except BaseException:
             self._dirty |= tops
             raise
@@ -140,19 +144,19 @@ class Indexer:
         """How far it is.
 
         `state`: new, looking, indexing, ready, or waiting (with `why`). `failed` counts files that
-        could not be read, `failures` has a line for each of the first 100, `notes` for what was
-        read in part; `total`, `done` files, `bytes`, `rows`, `seconds` of work, `current` file.
+        could not be read, `failures` has lines for them, 100 at most, `notes` for what was read
+        in part; `total`, `done` files, `bytes`, `rows`, `seconds` of work, `current` file.
         """
         marks = self._marks or {}
         failed = [(p, m.error) for p, m in marks.items() if m.error]
         notes = [(p, m.note) for p, m in marks.items() if m.note and not m.error]
         value = {
-            "state": self._state, "total": max(len(marks), self._left), "left": self._left,
+            "state": self._state, "total": len(marks) + self._new, "left": self._left,
             "done": len(marks) - len(failed), "failed": len(failed), "bytes": self._bytes,
             "rows": sum(m.rows for m in marks.values()), "seconds": round(self._seconds, 3),
             "current": show(self._current), "extracted": self.extracted,
-            "failures": [f"{show(p)}: {why}" for p, why in failed[:SHOWN]],
-            "notes": [f"{show(p)}: {note}" for p, note in notes[:SHOWN]],
+            "failures": told(failed)[:SHOWN],
+            "notes": told(notes)[:SHOWN],
         }  # fmt: skip
         return value | ({"why": self._why} if self._why else {})
 
@@ -288,6 +292,7 @@ class Indexer:
         file.mark, marks = file.mark._replace(rows=len(rows)), await self._known()
         if rows or marks.get(file.path) != file.mark:
             await self._memory.put(self.scope, show(file.path), rows, file.mark.text())
+            self._new -= file.path not in marks
             marks[file.path] = file.mark
             self._alike[file.mark.hash] = file.path
         self._bytes += file.mark.size
@@ -301,6 +306,20 @@ def kind_of(fd: int, ending: str) -> str:
         return "empty"
     nature = sniff(head)
     return "text" if nature.encoding else nature.kind
+
+
+def told(found: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines for files and reasons: many files with the same reason share one."""
+    by = dict[str, list[str]]()
+    for path, why in found:
+        by.setdefault(why, []).append(show(path))
+    lines = list[str]()
+    for why, paths in by.items():
+        if len(paths) <= ALIKE:
+            lines += [f"{path}: {why}" for path in paths]
+        else:
+            lines.append(f"{paths[0]} and {len(paths) - 1} others: {why}")
+    return lines
 
 
 def grouped(files: Sequence[File]) -> list[list[File]]:

@@ -7,6 +7,7 @@ which file did it. What libraries print goes to stderr.
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ IN = Path("/in")
 MAX_TEXT = 8 << 20
 """Characters of one file, and of all answers of one process, after which it stops."""
 MAX_PAGES = 20_000
+LONG = 60.0
+"""Seconds after which a worker takes no more files: the next one does."""
 
 
 def read(path: Path, ending: str) -> Read:
@@ -82,7 +85,7 @@ def main() -> None:
     """Answer until the names or the room are used up."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    room = MAX_TEXT
+    room, began = MAX_TEXT, time.perf_counter()
     for name in json.load(sys.stdin):
         out.write(json.dumps({"begin": name}) + "\n")
         out.flush()
@@ -90,7 +93,7 @@ def main() -> None:
         out.write(line)
         out.flush()
         room -= len(line)
-        if room <= 0:
+        if room <= 0 or time.perf_counter() - began > LONG:
             return
 
 
