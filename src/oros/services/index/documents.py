@@ -10,7 +10,7 @@ from oros.abi.errors import OrosError
 from oros.services.index.cache import Cache
 from oros.services.index.extract import Answer, Reader
 from oros.services.index.inside.page import Page
-from oros.services.index.stage import Stage, ending_of, staged, sweep
+from oros.services.index.stage import Stage, digest, ending_of, staged, sweep
 from oros.services.memory.live import threaded
 
 MAX_DOCUMENT = 256 << 20
@@ -21,7 +21,7 @@ PLAIN = frozenset({"text", "code", "markdown", "table"})
 class Documents:
     """The one way from files to their pages: cached by content, else read in the sandbox.
 
-    Batches go one after another: there is one worker at a time, whoever asks.
+    There are two workers at most: one for whoever indexes, one for a document that somebody reads.
     """
 
     def __init__(self, reader: Reader, home: Path) -> None:
@@ -29,14 +29,16 @@ class Documents:
         self.reader = reader
         self.place = home / "stage"
         self.cache = Cache(home / "documents.db")
-        self._turn = asyncio.Lock()
+        self._bulk, self._single = asyncio.Lock(), asyncio.Lock()
         sweep(self.place)
 
     def close(self) -> None:
         """Let go of the cache."""
         self.cache.close()
 
-    async def read(self, stage: Stage, names: Sequence[str]) -> dict[str, Answer]:
+    async def read(
+        self, stage: Stage, names: Sequence[str], *, bulk: bool = True
+    ) -> dict[str, Answer]:
         """The pages of staged files. Raises: NotEnforced, DeviceFailed of the sandbox."""
         found = dict[str, Answer]()
         for name in names:
@@ -44,7 +46,7 @@ class Documents:
             if known is not None:
                 found[name] = known
         if missing := [n for n in names if n not in found]:
-            async with self._turn:
+            async with self._bulk if bulk else self._single:
                 new = await self.reader.read(stage.folder, missing)
             kept = [(self._key(stage.hashes[n]), a) for n, a in new.items()]
             await threaded(lambda: self.cache.put(kept))
@@ -63,15 +65,12 @@ class Documents:
         Returns: `{"document", "size", "offset", "next", "note"?}` and the text; with `{"why"}`
         alone when it can't be read; None if it is no document.
         """
-        ending = ending_of(path)
-        with staged(self.place) as stage:
-            try:
-                name = await threaded(lambda: stage.take(fd, ending, MAX_DOCUMENT))
-                answer = (await self.read(stage, [name]))[name]
-            except ValueError:
-                answer = f"it is larger than {MAX_DOCUMENT >> 20} MB"
-            except OrosError as e:
-                answer = e.why
+        try:
+            answer = await self._one(ending_of(path), fd)
+        except ValueError:
+            answer = f"it is larger than {MAX_DOCUMENT >> 20} MB"
+        except OrosError as e:
+            answer = e.why
         if isinstance(answer, str):
             return ({"why": answer}, "") if not answer.startswith("no text but ") else None
         raw = whole(answer.pages).encode("utf-8", "replace")
@@ -80,6 +79,16 @@ class Documents:
         value: dict[str, Any] = {"document": answer.kind, "size": len(raw), "offset": start}
         value["next"] = end if end < len(raw) else None
         return value | ({"note": answer.note} if answer.note else {}), raw[start:end].decode()
+
+    async def _one(self, ending: str, fd: int) -> Answer:
+        """An open document. Raises: ValueError if it is too large; what `read` raises."""
+        key = await threaded(lambda: digest(fd, ending, MAX_DOCUMENT))
+        known = await threaded(lambda: self.known(key))
+        if known is not None:
+            return known
+        with staged(self.place) as stage:
+            name = await threaded(lambda: stage.take(fd, ending, MAX_DOCUMENT))
+            return (await self.read(stage, [name], bulk=False))[name]
 
     def _key(self, key: str) -> str:
         return f"{key}|{self.reader.version}"

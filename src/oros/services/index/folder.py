@@ -56,7 +56,8 @@ class IndexedFolder:
         ]
         more = bool(found["more"])
         if len(hits) < limit:
-            hits += await self._cells(top, query, limit - len(hits))
+            cells, over = await self._cells(top, query, limit - len(hits))
+            hits, more = [*hits, *cells], more or over
         if len(hits) < limit:
             ranked, over = await self._ranked(top, query, limit - len(hits), hits)
             hits, more = [*hits, *ranked], more or over
@@ -67,7 +68,7 @@ class IndexedFolder:
             value["index"] = f"{status['state']}, {status['left']} files left{why}"
         return Outcome(value, label=lines.label)
 
-    async def _cells(self, top: str, query: str, limit: int) -> list[dict[str, Any]]:
+    async def _cells(self, top: str, query: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Lines of documents, and cells of sheets, that hold the query."""
         marks = self.indexer.marks()
         paths = [p for p in sorted(marks) if rendered(marks[p]) and below(p, top)]
@@ -85,7 +86,7 @@ class IndexedFolder:
                     break
             return hits
 
-        return await threaded(work)
+        return await threaded(work), len(paths) > MAX_SCANNED
 
     async def _ranked(
         self, top: str, query: str, limit: int, had: list[dict[str, Any]]

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +25,26 @@ class Stage:
     def take(self, fd: int, ending: str, most: int) -> str:
         """Copy an open file; its name here. Raises: OSError; ValueError over `most` bytes."""
         name = f"{len(self.hashes)}.{ending}" if ending else str(len(self.hashes))
-        digest, size, at = hashlib.blake2b(digest_size=16), 0, self.folder / name
-        with at.open("wb") as copy:
-            while block := os.pread(fd, BLOCK, size):
-                size += len(block)
-                if size > most:
-                    raise ValueError(f"over {most} bytes")
-                digest.update(block)
-                copy.write(block)
-        self.hashes[name] = f"{digest.hexdigest()}.{ending}"
+        with (self.folder / name).open("wb") as copy:
+            self.hashes[name] = digest(fd, ending, most, copy.write)
         return name
+
+
+def digest(
+    fd: int, ending: str, most: int, also: Callable[[bytes], object] = lambda _: None
+) -> str:
+    """The hash of an open file, and its ending; `also` gets what is hashed.
+
+    Raises: OSError; ValueError over `most` bytes.
+    """
+    found, size = hashlib.blake2b(digest_size=16), 0
+    while block := os.pread(fd, BLOCK, size):
+        size += len(block)
+        if size > most:
+            raise ValueError(f"over {most} bytes")
+        found.update(block)
+        also(block)
+    return f"{found.hexdigest()}.{ending}"
 
 
 @contextmanager
