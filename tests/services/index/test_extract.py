@@ -115,15 +115,18 @@ def test_lies_are_data(tmp_path):
 
 
 def test_the_real_worker_dies_of_memory(house, monkeypatch):
-    """A bound is passed for real: the file is marked, its neighbours are not."""
+    """A bound is passed for real: by a control group it is killed, by a limit it is told."""
     monkeypatch.setattr("oros.services.index.extract.MEMORY", 96 << 20)
     lines = "\n".join(f"x{n} = [{n}, {n}, {n}, {n}]" for n in range(200_000))
     (house.top / "b.py").write_text(lines)
     for name in ("a.txt", "c.txt"):
         (house.top / name).write_text(f"file {name}")
     status = house.index()
-    assert (status["state"], status["failed"]) == ("ready", 1), status
-    assert {source for source, *_ in house.rows()} == {"a.txt", "c.txt"}
+    assert (status["state"], status["done"] + status["failed"]) == ("ready", 3), status
+    rows = {source for source, *_ in house.rows()}
+    assert rows - {"b.py"} == {"a.txt", "c.txt"}
+    failed = [line.split(":")[0] for line in status["failures"]]
+    assert failed == ([] if "b.py" in rows else ["b.py"])
 
 
 def test_without_the_extra_text_is_read_all_the_same(house, monkeypatch):
@@ -141,3 +144,26 @@ def test_without_the_extra_text_is_read_all_the_same(house, monkeypatch):
     assert set(texts) == {"b.html", "d.py", "e.csv", "f.ipynb"}
     assert "walrus" in texts["b.html"]
     assert "MENUWORD" not in texts["b.html"]
+
+
+def test_no_more_is_held_than_fits(house, monkeypatch):
+    """Many large texts are kept a few at a time; none is left out."""
+    sandbox = Broken({"3"}, room=2)
+    sandbox.python = lambda: ("python3",)
+    house.reader._sandbox = sandbox
+    held = list[int]()
+    read = house.reader.read
+
+    async def told(folder, names):
+        found = await read(folder, names)
+        held.append(len(found))
+        return found
+
+    monkeypatch.setattr(house.reader, "read", told)
+    monkeypatch.setattr("oros.services.index.extract.HELD", 30)
+    for n in range(12):
+        (house.top / f"{n:02}").write_text(f"text {n}")
+    status = house.index()
+    assert (status["done"], status["failed"]) == (11, 1)
+    assert max(held) < 12
+    assert len(held) > 2

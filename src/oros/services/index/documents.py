@@ -39,17 +39,23 @@ class Documents:
     async def read(
         self, stage: Stage, names: Sequence[str], *, bulk: bool = True
     ) -> dict[str, Answer]:
-        """The pages of staged files. Raises: NotEnforced, DeviceFailed of the sandbox."""
+        """The pages of staged files, of one at least; call it again for the rest.
+
+        Raises: NotEnforced, DeviceFailed of the sandbox.
+        """
         found = dict[str, Answer]()
         for name in names:
             known = await threaded(partial(self.known, stage.hashes[name]))
             if known is not None:
                 found[name] = known
         if missing := [n for n in names if n not in found]:
+            first = {stage.hashes[n]: n for n in reversed(missing)}  # equal ones are read once
             async with self._bulk if bulk else self._single:
-                new = await self.reader.read(stage.folder, missing)
-            kept = [(self._key(stage.hashes[n]), a) for n, a in new.items()]
+                read = await self.reader.read(stage.folder, [*first.values()][::-1])
+            kept = [(self._key(key), read[n]) for key, n in first.items() if n in read]
             await threaded(lambda: self.cache.put(kept))
+            alike = {n: first[stage.hashes[n]] for n in missing}
+            new = {n: read[a] for n, a in alike.items() if a in read}
             found |= new
         return found
 

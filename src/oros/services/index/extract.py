@@ -20,6 +20,8 @@ SECONDS, ALONE = 120.0, 300.0
 """Of a batch; of a file by itself."""
 MEMORY = 2 << 30
 OUTPUT = 64 << 20
+HELD = 16 << 20
+"""Characters of text that are held at once; the next call has the rest."""
 PLACE = 200
 SHAPES = frozenset({"text", "cells", "rows"})
 
@@ -42,11 +44,14 @@ class Reader:
         return ",".join(n for n in ("kreuzberg", "trafilatura", "rapidocr") if find_spec(n))
 
     async def read(self, folder: Path, names: Sequence[str]) -> dict[str, Answer]:
-        """An answer for each name. Raises: NotEnforced, DeviceFailed of the sandbox."""
+        """Answers for some of the names, one at least: for all if they are not too much to hold.
+
+        Raises: NotEnforced, DeviceFailed of the sandbox.
+        """
         await self._sandbox.probe()
         done = dict[str, Answer]()
         todo, suspects = list(names), list[str]()
-        while todo or suspects:
+        while (todo or suspects) and _size(done) < HELD:
             batch = todo or suspects[:1]
             result = await self._sandbox.run(self._job(folder, batch, alone=not todo))
             self.runs += 1
@@ -80,6 +85,10 @@ class Reader:
             {"PYTHONPATH": ":".join(path), "OMP_NUM_THREADS": "2", "RAYON_NUM_THREADS": "2"},
             seconds=seconds, cpu=2 * seconds, memory=MEMORY, output=OUTPUT, flood=2 * OUTPUT,
         )  # fmt: skip
+
+
+def _size(done: dict[str, Answer]) -> int:
+    return sum(len(p.text) for a in done.values() if isinstance(a, Read) for p in a.pages)
 
 
 def _whole(result: JobResult) -> bool:

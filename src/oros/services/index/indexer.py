@@ -203,11 +203,18 @@ class Indexer:
                 self._left = max(0, self._left - (len(took) - len(files)))
                 fresh = [f for f in files if not await self._settled(f)]
                 for group in grouped(fresh):
-                    self._current = group[0].path
-                    answers = await self._documents.read(stage, [f.name for f in group])
-                    self.extracted += len(group)
-                    for file in group:
-                        await self._keep(file, stage, answers[file.name])
+                    await self._read(group, stage)
+
+    async def _read(self, files: Sequence[File], stage: Stage) -> None:
+        """Have files read that a worker may see together, and keep what it found."""
+        while files:
+            self._current = files[0].path
+            answers = await self._documents.read(stage, [f.name for f in files])
+            self.extracted += len(answers)
+            for file in files:
+                if file.name in answers:
+                    await self._keep(file, stage, answers[file.name])
+            files = [f for f in files if f.name not in answers]
 
     def _take(self, stage: Stage, paths: Sequence[str]) -> list[File | None]:
         """Copy files to the stage, until it is full; None for one that is gone."""

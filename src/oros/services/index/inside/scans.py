@@ -1,6 +1,7 @@
 """Pictures and scanned pages to text: by tesseract's data if the machine has it, else RapidOCR."""
 
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _seen(path: Path, mime: str | None = None) -> str:
     engine = _rapid()
     try:
         found = engine(str(path))
-    except Exception as e:
+    except Exception as e:  # its loaders raise errors of their own, and plain ones
         raise Unread(f"the picture can't be read ({type(e).__name__})") from e
     return "\n".join(found.txts or ())
 
@@ -67,15 +68,17 @@ def pages(path: Path, read: Read, blank: list[int], total: int) -> Read:
     """A PDF with the text of its scanned pages, the first `MOST` of them."""
     if not blank:
         return read
-    made, note, shot = list(read.pages), "", Path("/tmp/page.png")  # noqa: S108 - the sandbox's own
+    made, note = list(read.pages), ""
     few = blank[:MOST]
     try:
         from kreuzberg import render_pdf_page
 
-        for number in few:
-            shot.write_bytes(render_pdf_page(path, number - 1, dpi=DPI))
-            if text := _seen(shot).strip():
-                made.append(Page(text, f"page {number}"))
+        with tempfile.TemporaryDirectory() as folder:
+            shot = Path(folder) / "page.png"
+            for number in few:
+                shot.write_bytes(render_pdf_page(path, number - 1, dpi=DPI))
+                if text := _seen(shot).strip():
+                    made.append(Page(text, f"page {number}"))
     except Unread as e:
         note = f"{len(blank)} of {total} pages hold no text: {e}"
     else:
