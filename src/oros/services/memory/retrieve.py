@@ -1,7 +1,8 @@
 """How rows are ranked: by two views of their words and one of their meaning, fused. Pure.
 
 Measured on conversations: the turn before, searched along with a turn, is worth more than a model;
-a steep fusion (k = 5) keeps what one view is sure of, where the usual k = 60 levels it.
+a steep fusion (k = 5) keeps what one view is sure of, where the usual k = 60 levels it; and what
+answers a question often stands one or two rows from what repeats its words.
 """
 
 import re
@@ -12,8 +13,8 @@ K = 5.0
 """The constant of reciprocal rank fusion."""
 BOTH, OWN, MEANING = 1.0, 0.5, 0.6
 """Weights of the views: words of the row and the one before, its own words, its meaning."""
-LENT = 0.3
-"""The part of a hit's score that it lends to each neighbour."""
+LENT = (0.3, 0.2)
+"""The parts of a hit's score that it lends to the rows beside it, and to those one further."""
 DEPTH = 100
 """Rows that each view gives."""
 MOST_TERMS = 64
@@ -51,14 +52,16 @@ def fuse(views: Iterable[tuple[float, Sequence[int]]]) -> dict[int, float]:
 
 
 def lend(
-    scores: Mapping[int, float], neighbours: Mapping[int, tuple[int | None, int | None]]
+    scores: Mapping[int, float], beside: Mapping[int, Iterable[tuple[int, int]]]
 ) -> list[tuple[int, float]]:
-    """Each hit lends a part of its score to the rows beside it; all rows, best first."""
+    """Each hit lends a part of its score to the rows near it; all rows, best first.
+
+    `beside`: for each row, others with how far they are (1 or 2).
+    """
     total = dict(scores)
     for row, score in scores.items():
-        for beside in neighbours.get(row, ()):
-            if beside is not None:
-                total[beside] = total.get(beside, 0.0) + LENT * score
+        for other, far in beside.get(row, ()):
+            total[other] = total.get(other, 0.0) + LENT[far - 1] * score
     return sorted(total.items(), key=lambda x: (-x[1], x[0]))
 
 

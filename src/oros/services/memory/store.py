@@ -20,12 +20,12 @@ from oros.services.memory.table import (
     after,
     assign,
     befores,
+    beside,
     by_words,
     fresh,
     insert,
     kept,
     load,
-    neighbours,
     old_rows,
     scope_id,
     scope_ids,
@@ -230,7 +230,7 @@ class Store(File):
             if vector is not None:
                 views.append((retrieve.MEANING, self._by_meaning(db, parts, vector)))
             scores = retrieve.fuse(views)
-            ranked = dict(retrieve.lend(scores, neighbours(db, scores)))
+            ranked = dict(retrieve.lend(scores, beside(db, scores)))
             sized = ((k, self._count(k.row.text)) for k in load(db, ranked, parts, now))
             fits = list(retrieve.fill(sized, budget, limit))
         hits = tuple(Hit(k, ranked[k.id]) for k, _ in fits)
