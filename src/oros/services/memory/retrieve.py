@@ -15,6 +15,8 @@ BOTH, OWN, MEANING = 1.0, 0.5, 0.6
 """Weights of the views: words of the row and the one before, its own words, its meaning."""
 LENT = (0.3, 0.2)
 """The parts of a hit's score that it lends to the rows beside it, and to those one further."""
+NEAR = 0.6
+"""Of the nearest row's cosine, what another must have to count as near at all."""
 DEPTH = 100
 """Rows that each view gives."""
 MOST_TERMS = 64
@@ -40,6 +42,12 @@ def match(words: Iterable[str], column: str = "") -> str:
     """An expression of FTS5 for any of the words; "" for none. Nothing in them is syntax."""
     either = " OR ".join(f'"{w}"' for w in (w.replace('"', "") for w in words) if w)
     return f"{column}: ({either})" if column and either else either
+
+
+def near_enough(found: Iterable[tuple[int, float]]) -> list[int]:
+    """Of rows with their cosines, those worth a rank, nearest first: others are noise."""
+    ranked = sorted(found, key=lambda x: (-x[1], x[0]))[:DEPTH]
+    return [row for row, cosine in ranked if cosine > 0 and cosine >= NEAR * ranked[0][1]]
 
 
 def fuse(views: Iterable[tuple[float, Sequence[int]]]) -> dict[int, float]:

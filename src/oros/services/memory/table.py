@@ -1,6 +1,6 @@
 """The statements of memory: rows to and from the tables, ids, neighbours, the views of a search."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -134,15 +134,12 @@ def by_words(db: apsw.Connection, scopes: Iterable[int], expression: str) -> lis
     return [i for _, i in sorted(found)[: retrieve.DEPTH]]
 
 
-def load(
-    db: apsw.Connection, ids: Iterable[int], scopes: Mapping[int, str], now: float
-) -> Iterator[Kept]:
-    """Rows that have not expired, in the order of `ids`; none of another scope."""
+def load(db: apsw.Connection, ids: Iterable[int], now: float) -> Iterator[Kept]:
+    """Rows that have not expired, in the order of `ids`."""
     for i in ids:
-        if (scope := scopes.get(i >> SHIFT)) is not None:
-            for found in db.execute(
-                f"SELECT {COLUMNS} FROM row WHERE id=? AND live=1"  # noqa: S608
-                " AND (expires IS NULL OR expires>?)",
-                (i, now),
-            ):
-                yield kept(found, scope)
+        for found in db.execute(
+            f"SELECT {COLUMNS}, scope.name FROM row JOIN scope ON scope.id=row.scope"  # noqa: S608
+            " WHERE row.id=? AND live=1 AND (expires IS NULL OR expires>?)",
+            (i, now),
+        ):
+            yield kept(found[:-1], found[-1])
