@@ -5,6 +5,7 @@ import struct
 
 import apsw
 import pytest
+from bench.memory.killed import trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -325,3 +326,12 @@ def test_files_that_are_not_ours(tmp_path) -> None:
     store.close()
     with pytest.raises(Newer):
         Store.open(path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kill_9_amid_writes_loses_nothing_that_was_told_to_be_kept(tmp_path, seed) -> None:
+    pytest.importorskip("sqlite_vec", reason="the extra `memory` is not installed")
+    told, rows, faults = trial(tmp_path / "memory.db", seed, 0.05 + 0.07 * seed)
+    assert faults == []
+    assert told > 0
+    assert rows > 0

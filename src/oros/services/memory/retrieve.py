@@ -11,7 +11,7 @@ from typing import TypeVar
 
 K = 5.0
 """The constant of reciprocal rank fusion."""
-BOTH, OWN, MEANING = 1.0, 0.5, 0.6
+BOTH, OWN, MEANING = 1.0, 0.7, 1.0
 """Weights of the views: words of the row and the one before, its own words, its meaning."""
 LENT = (0.3, 0.2)
 """The parts of a hit's score that it lends to the rows beside it, and to those one further."""
@@ -50,12 +50,12 @@ def near_enough(found: Iterable[tuple[int, float]]) -> list[int]:
     return [row for row, cosine in ranked if cosine > 0 and cosine >= NEAR * ranked[0][1]]
 
 
-def fuse(views: Iterable[tuple[float, Sequence[int]]]) -> dict[int, float]:
+def fuse(views: Iterable[tuple[float, Sequence[int]]], k: float = K) -> dict[int, float]:
     """Reciprocal rank fusion of weighted rankings of ids."""
     scores: dict[int, float] = {}
     for weight, ranking in views:
         for rank, row in enumerate(ranking, 1):
-            scores[row] = scores.get(row, 0.0) + weight / (K + rank)
+            scores[row] = scores.get(row, 0.0) + weight / (k + rank)
     return scores
 
 
