@@ -121,7 +121,7 @@ async def vectors(embedder: MiniLM | None, questions: list[Question]) -> list[Ve
 
 
 def quality(store: Store, talks: list[Talk], asked: list[tuple[int, Question, Vector | None]]):
-    """The tables: all, and the halves that settings were and were not chosen on."""
+    """The tables: all, and each half."""
     ids = fill(store, talks)
     half = (len(talks) + 1) // 2
     cost: dict[int, int] = {}
@@ -135,9 +135,12 @@ def quality(store: Store, talks: list[Talk], asked: list[tuple[int, Question, Ve
             figures = measured(store, ranked, wanted, cost)
             rows.setdefault(name, []).append((n, q.category, figures))
     means = table({k: [f for *_, f in v] for k, v in rows.items()}, "All questions")
-    table({k: [f for n, _, f in v if n < half] for k, v in rows.items()}, f"Talks 1-{half}")
+    table(
+        {k: [f for n, _, f in v if n < half] for k, v in rows.items()},
+        f"Talks 1-{half}, the half that settings are chosen on",
+    )
     rest = {k: [f for n, _, f in v if n >= half] for k, v in rows.items()}
-    table(rest, f"Talks {half + 1}-{len(talks)}, which nothing was chosen on")
+    table(rest, f"Talks {half + 1}-{len(talks)}, the half that settings are checked on")
     return means
 
 

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import sys
 
 import apsw
 import pytest
@@ -9,7 +10,7 @@ from bench.memory.killed import trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oros.abi.errors import Busy, Corrupt, Invalid, Newer, NotFound
+from oros.abi.errors import Busy, Corrupt, Invalid, Newer, NoSpace, NotFound
 from oros.abi.labels import THIRD, USER, Integrity, Label
 from oros.services.memory.rows import Row, label_of, label_text, near
 from oros.services.memory.store import Store
@@ -335,3 +336,72 @@ def test_kill_9_amid_writes_loses_nothing_that_was_told_to_be_kept(tmp_path, see
     assert faults == []
     assert told > 0
     assert rows > 0
+
+
+def test_without_its_library_words_still_work_and_the_index_is_made_anew_later(
+    tmp_path, monkeypatch
+) -> None:
+    pytest.importorskip("sqlite_vec", reason="the extra `memory` is not installed")
+    path = tmp_path / "memory.db"
+    expected = filled(path)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "sqlite_vec", None)
+        store = Store.open(path)
+        assert model_of(store) == expected
+        assert store.search(["user"], "amber", vector("amber")).hits
+        (gone,) = store.put("user", "s0", [Row("cobalt alone")])
+        assert store.forget(gone) == 1
+        store.add("user", "s1", Row("ember added"))
+        embed_all(store)
+        store.close()
+    store = Store.open(path)
+    true(store)
+    assert store.search(["user"], "nothing", vector("ember added")).hits
+    store.close()
+
+
+def test_a_large_scope_is_searched_by_bits_with_the_same_result(store, monkeypatch) -> None:
+    pytest.importorskip("numpy", reason="the extra `memory` is not installed")
+    monkeypatch.setattr("oros.services.memory.vectors.CANDIDATES", 1000)
+    chance = random.Random(1)
+    texts = [f"{chance.choice(WORDS)} {chance.random()}" for _ in range(300)]
+    store.put("user", "a", [Row(t) for t in texts])
+    store.put("app:notes", "a", [Row(t) for t in texts[:50]])
+
+    def both() -> tuple[list, list]:
+        found = []
+        for many in (10**9, 0):
+            monkeypatch.setattr("oros.services.memory.vectors.MANY", many)
+            with store._read() as db:
+                found.append(store._vectors.nearest(db, 1, vector("q"), 20))
+        return found[0], found[1]
+
+    assert both() == ([], [])
+    embed_all(store)
+    exact, by_bits = both()
+    assert [i for i, _ in exact] == [i for i, _ in by_bits]
+    assert [c for _, c in exact] == pytest.approx([c for _, c in by_bits], abs=1e-4)
+    store.forget(*[i for i, _ in exact[:5]])
+    store.put("user", "b", [Row("q")])
+    with pytest.raises(NotFound):  # undone: the bits must not believe it
+        store.add("user", "b", Row("x", supersedes=1 << 32))
+    embed_all(store)
+    exact, by_bits = both()
+    assert [i for i, _ in exact] == [i for i, _ in by_bits]
+    store.drop_scope("user")
+    assert both() == ([], [])
+
+
+def test_a_full_disk_changes_nothing(tmp_path) -> None:
+    store = Store.open(tmp_path / "memory.db")
+    store.put("user", "a", [Row("amber before")])
+    ((pages,),) = store._writer.execute("PRAGMA page_count")
+    store._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(NoSpace):
+        store.put("user", "a", [Row(f"birch {n} " * 300) for n in range(50)])
+    assert [k.row.text for k in store.rows("user")] == ["amber before"]
+    store._writer.execute("PRAGMA max_page_count=1000000")
+    true(store)
+    store.put("user", "a", [Row("birch after")])
+    true(store)
+    store.close()

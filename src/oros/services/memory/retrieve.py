@@ -15,6 +15,8 @@ BOTH, OWN, MEANING = 1.0, 0.7, 1.0
 """Weights of the views: words of the row and the one before, its own words, its meaning."""
 LENT = (0.3, 0.2)
 """The parts of a hit's score that it lends to the rows beside it, and to those one further."""
+LENDERS = 40
+"""Only the best lend: what the others could lend changes nothing."""
 NEAR = 0.6
 """Of the nearest row's cosine, what another must have to count as near at all."""
 DEPTH = 100
@@ -59,17 +61,22 @@ def fuse(views: Iterable[tuple[float, Sequence[int]]], k: float = K) -> dict[int
     return scores
 
 
+def best(scores: Mapping[int, float]) -> list[int]:
+    """The rows that lend."""
+    return sorted(scores, key=lambda row: (-scores[row], row))[:LENDERS]
+
+
 def lend(
     scores: Mapping[int, float], beside: Mapping[int, Iterable[tuple[int, int]]]
 ) -> list[tuple[int, float]]:
-    """Each hit lends a part of its score to the rows near it; all rows, best first.
+    """The best lend a part of their scores to the rows near them; all rows, best first.
 
     `beside`: for each row, others with how far they are (1 or 2).
     """
     total = dict(scores)
-    for row, score in scores.items():
-        for other, far in beside.get(row, ()):
-            total[other] = total.get(other, 0.0) + LENT[far - 1] * score
+    for row, near in beside.items():
+        for other, far in near:
+            total[other] = total.get(other, 0.0) + LENT[far - 1] * scores[row]
     return sorted(total.items(), key=lambda x: (-x[1], x[0]))
 
 

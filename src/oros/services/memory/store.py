@@ -227,7 +227,7 @@ class Store(File):
             if vector is not None:
                 views.append((retrieve.MEANING, self._by_meaning(db, parts, vector)))
             scores = retrieve.fuse(views)
-            return dict(retrieve.lend(scores, beside(db, scores)))
+            return dict(retrieve.lend(scores, beside(db, retrieve.best(scores))))
 
     def _chosen(
         self,
