@@ -160,7 +160,7 @@ def test_batches_are_bounded_and_whole() -> None:
     texts = [[1] * (n % 256 + 1) for n in range(500)]
     found = list(together(texts))
     assert sorted(place for batch in found for place, _ in batch) == list(range(500))
-    assert all(len(b) * max(len(t) for _, t in b) <= 2048 for b in found)
+    assert all(len(b) * max(len(t) for _, t in b) <= 512 for b in found)
 
 
 @pytest.mark.model

@@ -405,3 +405,13 @@ def test_a_full_disk_changes_nothing(tmp_path) -> None:
     store.put("user", "a", [Row("birch after")])
     true(store)
     store.close()
+
+
+def test_both_indexes_can_be_made_anew(store) -> None:
+    store.put("user", "a", [Row("amber"), Row("birch")])
+    embed_all(store)
+    store._writer.execute("INSERT INTO words(words) VALUES('delete-all')")
+    assert not store.search(["user"], "amber").hits
+    store.rebuild()
+    assert store.search(["user"], "amber").hits
+    true(store)
