@@ -306,6 +306,20 @@ def test_damage_that_is_met_later_is_mended_too(tmp_path, monkeypatch, table) ->
     store.close()
 
 
+def test_damage_that_a_write_meets_is_mended_for_the_next(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "memory.db"
+    filled(path)
+    spoil(path, "words_data", all_of_it=True)
+    monkeypatch.setattr("oros.services.memory.schema.CHECKED", 0)
+    store = Store.open(path)
+    with pytest.raises(Corrupt):
+        store.put("user", "s1", [Row("amber new")])
+    store.put("user", "s1", [Row("amber new")])
+    assert [k.row.text for k in store.rows("user", "s1")] == ["amber new"]
+    true(store)
+    store.close()
+
+
 def test_damaged_rows_are_said(tmp_path) -> None:
     path = tmp_path / "memory.db"
     filled(path)

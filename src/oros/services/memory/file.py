@@ -33,6 +33,7 @@ class File:
         self._count = count
         self._writer = writer
         self._writing = threading.Lock()
+        self._damaged = False
         self._reader = connect(path, apsw.SQLITE_OPEN_READONLY)
         self._reading = threading.Lock()
         self._index_vectors()
@@ -64,15 +65,24 @@ class File:
 
     @contextmanager
     def _write(self) -> Iterator[apsw.Connection]:
-        """One transaction. Raises: NoSpace, Corrupt, DeviceFailed; then nothing was changed."""
-        with self._writing, explained(self._writer, self._path):
-            try:
-                with whole(self._writer):
-                    yield self._writer
-            except BaseException:
-                self._vectors.undone()
-                raise
-            self._vectors.committed()
+        """One transaction. Raises: NoSpace, Corrupt, DeviceFailed; then nothing was changed.
+
+        Where an index turns out to be damaged, the next transaction finds it made anew.
+        """
+        if self._damaged:
+            self._damaged = False
+            self.mend()
+        try:
+            with self._writing, explained(self._writer, self._path):
+                try:
+                    with whole(self._writer):
+                        yield self._writer
+                    self._vectors.committed()
+                finally:
+                    self._vectors.undone()
+        except Corrupt:
+            self._damaged = True
+            raise
 
     @contextmanager
     def _read(self) -> Iterator[apsw.Connection]:

@@ -129,7 +129,7 @@ class Vectors:
             self._touched.clear()
 
     def undone(self) -> None:
-        """What was changed is as it was."""
+        """What was changed, and not committed, is as it was."""
         self._touched.clear()
 
     def _bits_of(self, db: apsw.Connection, scope: int) -> "Bits | None":
