@@ -1,5 +1,6 @@
 """The store of memory against a model in plain Python: no leak, no loss, nothing left behind."""
 
+import importlib.util
 import random
 import struct
 import sys
@@ -19,6 +20,12 @@ DIMS = 16
 SCOPES = ("user", "app:notes", "process:7", "files:/home/docs")
 _WORDS = "amber birch cobalt delta ember fjord garnet harbor indigo juniper"
 WORDS = _WORDS.split()
+
+
+MEANING = pytest.mark.skipif(
+    not (importlib.util.find_spec("sqlite_vec") and importlib.util.find_spec("numpy")),
+    reason="the extra `memory` is not installed",
+)
 
 
 def vector(text: str) -> bytes:
@@ -234,6 +241,7 @@ def test_a_budget_of_tokens_is_kept(store) -> None:
     assert len(store.search(["user"], "amber", tokens=10**6, limit=3).hits) == 3
 
 
+@MEANING
 def test_another_model_means_other_vectors(store) -> None:
     store.put("user", "k", [Row("amber"), Row("birch")])
     waiting = store.pending()
@@ -278,6 +286,7 @@ def spoil(path, table: str, *, all_of_it: bool = False) -> None:
             file.write(b"\xa5" * size)
 
 
+@MEANING
 @pytest.mark.parametrize(
     "table", ["words_data", "words_idx", "row_source", "near_vector_chunks00", "near_rowids"]
 )
@@ -293,6 +302,7 @@ def test_a_damaged_index_is_made_anew(tmp_path, table) -> None:
     store.close()
 
 
+@MEANING
 @pytest.mark.parametrize("table", ["words_data", "near_vector_chunks00"])
 def test_damage_that_is_met_later_is_mended_too(tmp_path, monkeypatch, table) -> None:
     path = tmp_path / "memory.db"
@@ -343,19 +353,19 @@ def test_files_that_are_not_ours(tmp_path) -> None:
         Store.open(path)
 
 
+@MEANING
 @pytest.mark.parametrize("seed", range(6))
 def test_kill_9_amid_writes_loses_nothing_that_was_told_to_be_kept(tmp_path, seed) -> None:
-    pytest.importorskip("sqlite_vec", reason="the extra `memory` is not installed")
     told, rows, faults = trial(tmp_path / "memory.db", seed, 0.05 + 0.07 * seed)
     assert faults == []
     assert told > 0
     assert rows > 0
 
 
+@MEANING
 def test_without_its_library_words_still_work_and_the_index_is_made_anew_later(
     tmp_path, monkeypatch
 ) -> None:
-    pytest.importorskip("sqlite_vec", reason="the extra `memory` is not installed")
     path = tmp_path / "memory.db"
     expected = filled(path)
     with monkeypatch.context() as without:
@@ -374,8 +384,8 @@ def test_without_its_library_words_still_work_and_the_index_is_made_anew_later(
     store.close()
 
 
+@MEANING
 def test_a_large_scope_is_searched_by_bits_with_the_same_result(store, monkeypatch) -> None:
-    pytest.importorskip("numpy", reason="the extra `memory` is not installed")
     monkeypatch.setattr("oros.services.memory.vectors.CANDIDATES", 1000)
     chance = random.Random(1)
     texts = [f"{chance.choice(WORDS)} {chance.random()}" for _ in range(300)]
