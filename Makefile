@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-ingest simulate mutants clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -96,6 +96,14 @@ bench-agentdojo: .venv/ready
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
+
+# What memory finds: on conversations of our own making, or on LoCoMo's (DATA=locomo10.json).
+bench-recall: .venv/ready
+	$(BIN)/python -m bench.recall $(if $(DATA),--data $(DATA))
+
+# The store of memory beside three peers, and fifty kills; the peers take most of its half hour.
+bench-memory: .venv/ready
+	$(BIN)/python -m bench.memory
 
 clean:
 	rm -rf .venv .venv-data bench/.venvs bench/.out

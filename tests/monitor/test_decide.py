@@ -218,7 +218,7 @@ def test_a_lower_label_never_allows_more(
 ) -> None:
     low = high | other
     deed = deed_of(args, act, effect)
-    sunk = replace(deed, args=[replace(a, label=a.label | other) for a in args])
+    sunk = deed._replace(args=[a._replace(label=a.label | other) for a in args])
     mine = asked(words, *more, denied=denied)
     before = RANK[decide(deed, Subject(high, mine, {"mail.send": spent})).kind]
     assert RANK[decide(deed, Subject(low, mine, {"mail.send": spent})).kind] <= before
@@ -346,8 +346,8 @@ def test_what_a_call_is_counted_as() -> None:
     ann = [arg("to", "ann@b.example")]
     fresh = Subject(THIRD, asked("send an email to ann@b.example"))
     assert decide(deed_of(ann), fresh).spends == "mail.send"
-    assert decide(deed_of(ann), replace(fresh, label=USER)).spends == "mail.send"
-    assert decide(deed_of(ann), replace(fresh, spent={"other": 9})).kind == "allow"
+    assert decide(deed_of(ann), fresh._replace(label=USER)).spends == "mail.send"
+    assert decide(deed_of(ann), fresh._replace(spent={"other": 9})).kind == "allow"
     assert verdict(ann, act=replace(MAIL, egress=False, mutates=False), effect="read").spends == ""
     untyped = verdict([arg("x", "y", USER)], label=USER, act=Act())
     assert untyped.spends == "send"

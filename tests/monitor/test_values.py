@@ -42,6 +42,23 @@ def test_forms(text, form, what) -> None:
     assert (form, what) in {(g.form, g.what) for g in phrases.mint(text)}
 
 
+NUMBERED = {
+    "account": values.ACCOUNT, "amount": values.AMOUNT, "id": values.ID, "number": values.NUMBER,
+    "token": values.TOKEN,
+}  # fmt: skip
+PIECES = ["1", "22", "345678", "12-34", "x9", "ab12cd", "GB29NWBK60161331926819", "1234 5678 9012",
+          "$5", "3.10", "7%", "10", "usd", "Euros", "rent", "is", "total", "of", "id", "#", "no.",
+          "process", "+49", "-", ":", "'", ",", "café", "Bill", "price:", "é12345"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8), st.sampled_from([" ", "", "  "]))
+def test_a_form_that_is_not_looked_for_is_not_there(pieces, between) -> None:
+    text = between.join(pieces)
+    looked = dict.fromkeys(p for _, p in phrases.numbered(text, values.words_of(text)))
+    for pattern in (*NUMBERED.values(), values.MONEY):
+        assert pattern in looked or pattern.search(text) is None, (pattern, text)
+
+
 def test_one_word_at_the_start_of_a_sentence_is_no_name() -> None:
     names = {g.what for g in phrases.mint("Find a channel. Ask Ann.") if g.form == "name"}
     assert names == {"ask ann", "ann", "ask"}

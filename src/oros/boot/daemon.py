@@ -14,7 +14,8 @@ import oros
 from oros.abi.errors import AccessDenied, Corrupt, Invalid, OrosError, Panic, cause
 from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
-from oros.boot.apps import longs, queries
+from oros.boot import apps as apps_of
+from oros.boot import folders
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.models import Models
@@ -90,10 +91,12 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         boot(kernel, home / JOURNAL)
         await devices.attach(kernel.m, kernel.request)
         console = Console(kernel, oros.__version__)
-        console.queries |= models.queries() | devices.queries() | queries(apps, vault)
+        console.queries |= models.queries() | devices.queries() | apps_of.queries(apps, vault)
+        console.queries |= folders.queries(devices.homes)
         audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
         console.queries["audit.head"] = audit.head
-        console.longs |= {**models.longs(), **longs(apps, vault), "audit.verify": audit.verify}
+        console.longs |= models.longs() | apps_of.longs(apps, vault) | folders.longs(devices.homes)
+        console.longs["audit.verify"] = audit.verify
         await run(kernel, Gate(console, home), devices.cells.keep, audit.keep)
     finally:
         await apps.close()

@@ -19,6 +19,8 @@ from oros.drivers.sandbox.zygote.warm import Zygote
 from oros.kernel.machine import Machine
 from oros.monitor.namespace import HOME, WEB
 from oros.services.console import Query
+from oros.services.files.below import Below
+from oros.services.homes import Homes
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.races import Call, Races
@@ -39,7 +41,9 @@ class Devices:
         self._packages = packages()
         self.cells = Cells(self._zygote, self._past, self._alive)
         self._means = Means(self._sandbox, self._sandbox.python, self.cells, self._packages)
-        self._spaces = Workspaces(store, layers, self._origin, self._copies)
+        self._spaces = Workspaces(store, layers, self._origin, self._copies, layers.parent)
+        self.homes = Homes(store, lambda h: self._spaces.space(Path(h.folder)))
+        self._reviewed = self.homes.reviewed(lambda h: self._spaces.reviewed(Path(h.folder)))
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
         self._proc: ProcServer | None = None
@@ -55,13 +59,15 @@ class Devices:
     def server(self, source: str) -> FileServer:
         """The file server of a mount source. Raises: NoDevice, NotFound."""
         scheme, _, rest = source.partition(":")
-        if scheme == "proc" and self._proc is not None:
-            return self._proc
         if scheme == "work":
             return self._spaces.space(Path(rest))
         if scheme == "review":
             return self._spaces.reviewed(Path(rest))
-        raise NoDevice(f"nothing serves {source!r}")
+        servers = {"proc": self._proc, "home": self.homes, "home-review": self._reviewed}
+        found = servers.get(scheme)
+        if found is None:
+            raise NoDevice(f"nothing serves {source!r}")
+        return Below(found, rest) if rest else found
 
     def runner(self, mounts: tuple[MountPoint, ...]) -> Device:
         """What performs `run` in a namespace: the sandbox over its /work. Raises: NoDevice."""

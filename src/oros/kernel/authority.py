@@ -49,7 +49,7 @@ def authority(m: Machine, process: Process, image: Image) -> Authority:
 
 def results(m: Machine, image: Image) -> dict[str, handles.Result]:
     """What calls gave, each with the type of its tool."""
-    return {k: replace(r, act=m.act_of(r.tool)) for k, r in image.results.items()}
+    return {k: r._replace(act=m.act_of(r.tool)) for k, r in image.results.items()}
 
 
 def returning(

@@ -51,7 +51,11 @@ from oros.kernel.process import Process, State
 from oros.monitor import namespace
 
 MAX_COPIES = 64
-SYSTEM_MOUNTS = (MountPoint("/proc", "proc:", "r"),)
+SYSTEM_MOUNTS = (
+    MountPoint("/proc", "proc:", "r"),
+    MountPoint("/mem", "mem:", "rw"),
+    MountPoint("/home", "home:", "rw"),
+)
 """What every process sees besides its folder."""
 ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}
 """Status and reason of who is ended by a signal."""
@@ -75,8 +79,9 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     own = (pid,) if call.limits != NO_LIMITS else ()
     mounts = caller.mounts
     if call.folder:
-        scheme = "review" if call.review else "work"
-        mounts = (MountPoint(namespace.HOME, f"{scheme}:{call.folder}", "rw"), *SYSTEM_MOUNTS)
+        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *SYSTEM_MOUNTS)
+        if call.review:
+            mounts = namespace.over(mounts, namespace.reviewed(mounts))
     mounts = namespace.needing(mounts, caller.mounts, call.needs)
     web = (MountPoint(namespace.WEB, f"web:{','.join(call.net)}"),) if call.net else ()
     event = Spawned(

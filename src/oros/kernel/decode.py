@@ -3,7 +3,7 @@
 Here the monitor is asked, and nowhere else. Nothing is changed by it.
 """
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from oros.abi import wire
 from oros.abi.acts import Item
@@ -35,8 +35,7 @@ from oros.monitor.grants import Authority
 FREE = Verdict("allow", 0, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A call that was decoded and is not forbidden. `filled`: its arguments without handles."""
 
     call: Call
@@ -80,7 +79,7 @@ def decode(
         raise refusal
     entry = Entry(call, wire.call_args(call), call.effect, mounts, point, rest)
     if isinstance(call, CallTool):
-        entry = replace(entry, effect=m.tool(call.tool).spec.effect, filled=entry.args)
+        entry = entry._replace(effect=m.tool(call.tool).spec.effect, filled=entry.args)
     alien = kin.there and not (kin.below or kin.tree or kin.parent)
     if caller.pid == PERSON or not (alien or isinstance(call, CallTool)):
         return entry
@@ -92,7 +91,7 @@ def decode(
     )
     if verdict.kind == "refuse":
         raise AccessDenied(verdict.reason, verdict.hint)
-    return replace(entry, verdict=verdict)
+    return entry._replace(verdict=verdict)
 
 
 def kin_of(m: Machine, caller: Process, call: Call) -> Kin:
@@ -119,4 +118,4 @@ def judged(
     filled, args = handles.fill(call.args, act, known, caller.label, mine)
     sink = f"app:{call.tool.split('.')[0]}"
     filled = {"tool": call.tool, "args": filled}
-    return replace(entry, filled=filled), Deed(call.tool, act, entry.effect, args, sink)
+    return entry._replace(filled=filled), Deed(call.tool, act, entry.effect, args, sink)

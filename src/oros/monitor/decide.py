@@ -20,8 +20,8 @@ label never allows more, and fewer grants never allow more (tests/monitor proves
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from oros.abi.acts import Act, Item
 from oros.abi.labels import Integrity, Label
@@ -37,8 +37,7 @@ MOST_SHOWN = 2000
 """Characters of a call's arguments on a sheet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(NamedTuple):
     """A call as the policy sees it. `tool` is its name, `sink` who gets what it is given."""
 
     tool: str
@@ -58,8 +57,7 @@ class Deed:
         return self.effect not in HARMLESS or self.act.mutates or self.act.egress
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Whoever asks. `spent`: how many calls of a class were made under its grants.
 
     `sheeted`: what the user said to follow was put to them already.
@@ -67,12 +65,11 @@ class Subject:
 
     label: Label
     authority: Authority
-    spent: Mapping[str, int] = field(default_factory=dict)
+    spent: Mapping[str, int] = MappingProxyType({})
     sheeted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`rule` is the number of the rule above that decided; `items` are what a card asks.
 
     `spends`: what the call is counted as, if it is made.

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from oros.abi.acts import WORST, Act, FieldKind, Role
 from oros.abi.errors import Invalid
@@ -28,8 +28,7 @@ ROLES: frozenset[str] = frozenset({"target", "value", "secret", "text", "label",
 Step = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a call of a tool gave, and what it was asked with."""
 
     tool: str
@@ -38,8 +37,7 @@ class Result:
     act: Act = WORST
 
 
-@dataclass(frozen=True, slots=True)
-class Arg:
+class Arg(NamedTuple):
     """One value in the arguments of a call, with its role and label.
 
     `handle`: where it was taken from, "" if the model wrote it. `chosen`: the record that it is of

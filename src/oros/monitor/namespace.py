@@ -12,6 +12,8 @@ from oros.abi.grants import HOLDS, MountPoint
 Mounts = tuple[MountPoint, ...]
 
 HOME, WEB = "/work", "/web"
+REVIEW = {"work": "review", "home": "home-review"}
+"""Schemes of sources, and of the same ones for processes whose changes wait."""
 
 
 def clean(path: str) -> str:
@@ -55,8 +57,14 @@ def narrow(mounts: Mounts, source: str, path: str, right: str) -> MountPoint:
 
 def reviewed(mounts: Mounts) -> Mounts:
     """The folders of a namespace, as those whose changes wait."""
-    work = [p for p in mounts if p.source.startswith("work:")]
-    return tuple(replace(p, source=f"review:{p.source[5:]}") for p in work)
+    cut = [(p, p.source.partition(":")) for p in mounts]
+    return tuple(replace(p, source=f"{REVIEW[s]}:{r}") for p, (s, _, r) in cut if s in REVIEW)
+
+
+def over(mounts: Mounts, others: Mounts) -> Mounts:
+    """Mounts, with others in the place of those of the same path."""
+    paths = {p.path for p in others}
+    return (*(p for p in mounts if p.path not in paths), *others)
 
 
 def needing(mounts: Mounts, parents: Mounts, needs: tuple[str, ...]) -> Mounts:

@@ -48,6 +48,12 @@ you your"""
 SMALL = frozenset(_SMALL.split())
 
 
+ENDS = re.compile(r"(?<=[.?!:;])\s+|\n+")
+_WORD = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
+RUN = re.compile(rf"{_WORD}(?:\s+(?:(?:of|the|and|de|la|le|du|&)\s+)?{_WORD}|\s+\d+(?!\S*[:/-]))*")
+"""Words that begin with a capital, and the small ones and numbers among them."""
+
+
 @lru_cache(8192)
 def stem(word: str) -> str:
     """A word without its ending, as far as English goes."""
@@ -59,7 +65,7 @@ def stem(word: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, and its lines."""
-    return [s for s in re.split(r"(?<=[.?!:;])\s+|\n+", text) if s.strip()]
+    return [s for s in ENDS.split(text) if s.strip()]
 
 
 @lru_cache(1024)
@@ -169,9 +175,7 @@ def names(text: str) -> list[list[str]]:
     One word at the start of a sentence may be any word: it is no name.
     """
     found = []
-    word = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
-    run = rf"{word}(?:\s+(?:(?:of|the|and|de|la|le|du|&)\s+)?{word}|\s+\d+(?!\S*[:/-]))*"
-    for match in re.finditer(run, text):
+    for match in RUN.finditer(text):
         words = match[0].split()[:MOST_NAME]
         before = text[: match.start()].rstrip()
         if len(words) == 1 and (not before or before[-1] in ".?!:"):
@@ -182,26 +186,40 @@ def names(text: str) -> list[list[str]]:
     return found
 
 
-DIGITS = "0123456789"
+DIGITS = frozenset("0123456789")
+MARKS = frozenset("$€£¥.%")
+_UNITS = ("usd", "eur", "gbp", "dollar", "pound")
+_SUMS = ("amount", "rent", "price", "cost", "fee", "sum", "total", "salary", "budget", "payment")
+_IDS = ("id", "number", "no.", "nr", "#", "process")
 FORMS = (
     ("quoted", values.QUOTED, "'\"‘“"),  # noqa: RUF001 - quotes as people type them
     ("email", values.EMAIL, "@"),
     ("path", values.PATH, "/"),
     ("dotted", values.DOTTED, "."),
-    ("account", values.ACCOUNT, DIGITS),
-    ("amount", values.AMOUNT, DIGITS),
-    ("amount", values.MONEY, DIGITS),
-    ("id", values.ID, DIGITS),
-    ("number", values.NUMBER, DIGITS),
-    ("token", values.TOKEN, DIGITS),
 )
 """Forms of values, how each is found, and the characters of which it has one at least."""
 
 
+def numbered(text: str, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]]]:
+    """The forms with digits that a text may hold: looking for what can't be there costs most."""
+    odd, low = [w for w in words if not w.isalpha()], text.casefold()
+    long = any(len(w) >= 5 for w in odd)
+    found = [("account", values.ACCOUNT)] if len(odd) > 1 or (odd and len(odd[0]) >= 9) else []
+    if not MARKS.isdisjoint(text) or any(u in low for u in _UNITS):
+        found.append(("amount", values.AMOUNT))
+    if any(s in low for s in _SUMS) or "bill" in low:
+        found.append(("amount", values.MONEY))
+    if any(s in low for s in _IDS):
+        found.append(("id", values.ID))
+    return [*found, ("number", values.NUMBER), ("token", values.TOKEN)] if long else found
+
+
 def mint(text: str) -> list[Said]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words."""
-    signs = set(text)
+    signs, words = set(text), values.words_of(text)
     forms = [(form, p) for form, p, needs in FORMS if not signs.isdisjoint(needs)]
+    if not signs.isdisjoint(DIGITS):
+        forms += numbered(text, words)
     spans = [(form, m[m.lastindex or 0]) for form, p in forms for m in p.finditer(text)]
     spans += [("url", u) for u in values.urls(text)]
     spans += [("template", q) for f, q in spans if f == "quoted" and values.GAP.search(q)]
@@ -214,7 +232,6 @@ def mint(text: str) -> list[Said]:
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Said(form, what, span))
-    words = values.words_of(text)
     for word in dict.fromkeys(w.lstrip("@#") for w in words):
         number = word[:1].isdigit() and values.is_number(word)
         if len(word) >= 2 and word not in SMALL and not number:

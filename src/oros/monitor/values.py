@@ -39,6 +39,8 @@ MONEY = re.compile(
 )
 WORD = re.compile(r"[\w@#.+%-]*\w")
 BARE = re.compile(r"[$€£¥]?\s?-?\d[\d,]*(\.\d+)?\s?%?")
+UNITS = re.compile(r"[^\d.-]")
+NUMERIC = re.compile(r"-?\d+(\.\d+)?")
 EDGES = "'\"“”‘’ "  # noqa: RUF001 - quotes as people type them
 LINKS = (EMAIL, URL, ACCOUNT, DOTTED)
 """What a text can carry that leads somewhere."""
@@ -70,6 +72,8 @@ def canon(value: Json) -> str:
 
     Case and the space around do not matter; every code point does.
     """
+    if type(value) is int:
+        return str(value)
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, int | float):
@@ -87,7 +91,7 @@ def canon(value: Json) -> str:
 
 def number(text: str) -> str:
     """A number without its unit, its groups and its idle zeros."""
-    bare = re.sub(r"[^\d.-]", "", text)
+    bare = UNITS.sub("", text)
     whole, dot, rest = bare.partition(".")
     rest = rest.rstrip("0")
     sign = "-" if whole.startswith("-") else ""
@@ -96,7 +100,7 @@ def number(text: str) -> str:
 
 def is_number(text: str) -> bool:
     """Whether a canonical value is a bare number."""
-    return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
+    return NUMERIC.fullmatch(text) is not None
 
 
 def links(text: str) -> list[str]:

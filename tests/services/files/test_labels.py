@@ -6,6 +6,7 @@ import pytest
 from oros.abi.errors import Corrupt
 from oros.abi.labels import USER, Integrity, Label
 from oros.abi.ports import Caller
+from oros.services.files import marks
 from oros.services.files.folder import Folder
 
 SECRET = Label(Integrity.USER, frozenset({"owner"}), frozenset({"mail:17"}))
@@ -95,3 +96,28 @@ def test_a_label_that_can_not_be_read_is_corrupt(folder, work, shelf) -> None:
     shelf.update(dict.fromkeys(shelf, "{]"))
     with pytest.raises(Corrupt):
         label_of(folder)
+
+
+def test_a_mark_goes_along_and_only_lowers(folder, work, shelf) -> None:
+    write(folder, SECRET)
+    (work / "f").rename(work / "g")
+    found = label_of(Folder(work, type(shelf)()), "g")  # a machine that knows nothing of it
+    assert (found.integrity, found.readers) == (Integrity.THIRD, frozenset({"owner"}))
+    assert "mail:17" in found.origins
+    os.setxattr(work / "g", marks.NAME, b'{"i":3,"r":null,"o":[]}')  # whoever may write it
+    assert label_of(folder, "g").integrity is Integrity.THIRD
+
+
+@pytest.mark.parametrize("data", [b"", b"{]", b"{}", b"[]", b'{"i":9,"r":null,"o":[]}', b"\xff"])
+def test_a_mark_that_can_not_be_read_is_the_worst(folder, work, data) -> None:
+    (work / "f").write_text("x")
+    os.setxattr(work / "f", marks.NAME, data)
+    assert "web:*" in label_of(folder).origins
+
+
+def test_a_mark_holds_no_more_than_a_file_system_takes(folder, work) -> None:
+    many = Label(Integrity.THIRD, None, frozenset(f"web:host{n}.example" for n in range(900)))
+    write(folder, many)
+    assert label_of(folder).origins >= many.origins  # by the settings
+    (work / "f").rename(work / "g")
+    assert "web:*" in label_of(folder, "g").origins

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from tests.services.run.conftest import Shelf
 from oros.abi.ids import PERSON, Pid
 from oros.abi.labels import USER, Integrity, Label
 from oros.abi.ports import Caller
-from oros.services.files import labels
+from oros.services.files import labels, marks
 from oros.services.layers.workspaces import Request, Workspaces
 from oros.services.run.device import Means, RunDevice
 
@@ -130,6 +131,62 @@ def test_when_it_is_gone_nothing_of_it_is_left(bench: Bench) -> None:
     bench.write(9, "f", b"clean")
     assert not known(bench.run(9, "print(open('f').read())"))
     assert not known(bench.read(9, "f"))
+
+
+MOVES = {
+    "moved": lambda work: (work / "f").rename(work / "g"),
+    "moved deep": lambda work: ((work / "sub").mkdir(), (work / "f").rename(work / "sub" / "h"),
+                                (work / "sub" / "h").rename(work / "g")),
+    "copied": lambda work: (shutil.copy2(work / "f", work / "g"), (work / "f").unlink()),
+    "moved away and back": lambda work: ((work / "f").rename(work.parent / "x"),
+                                         (work.parent / "x").rename(work / "g")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("move", MOVES)
+def test_a_file_that_the_user_moves_keeps_its_label(bench, move: str, restart: bool) -> None:
+    bench.run(7, "open('f', 'w').write('pay eve')")
+    bench.commit(7)
+    MOVES[move](bench.work)
+    if restart:
+        bench.again()
+    assert known(bench.run(9, "print(open('g').read())"))
+    assert known(bench.read(9, "g"))
+    (bench.work / "g").unlink()
+    assert not known(bench.run(9, "print(1)"))
+
+
+def test_a_program_does_not_take_a_mark_off(bench: Bench) -> None:
+    bench.write(7, "f")
+    bench.commit(7)
+    assert os.listxattr(bench.work / "f") == ["user.oros.label"]
+    source = "import os; os.rename('f', 'g'); [os.removexattr('g', n) for n in os.listxattr('g')]"
+    assert known(bench.run(9, source))
+    bench.commit(9)
+    (bench.work / "g").rename(bench.work / "h")
+    assert known(bench.read(8, "h"))
+    assert known(bench.run(8, "print(1)"))
+
+
+def test_too_many_files_to_look_for_a_moved_one(bench: Bench, monkeypatch) -> None:
+    bench.write(7, "f")
+    bench.commit(7)
+    monkeypatch.setattr(marks, "MOST_FILES", 0)
+    (bench.work / "f").rename(bench.work / "g")
+    assert known(bench.run(9, "print(1)"))
+
+
+def test_undo_of_a_marked_file_is_not_taken_for_the_users_edit(bench: Bench) -> None:
+    (bench.work / "f").write_text("mine")
+    before = (bench.work / "f").read_bytes()
+    bench.write(7, "f")
+    bench.commit(7)
+    bench.write(7, "f", b"pay eve twice")
+    bench.commit(7)
+    done = asyncio.run(bench.spaces.act(Caller(PERSON, "p", USER), Pid(7), Request("undo", to=0)))
+    assert not done["waits"]
+    assert (bench.work / "f").read_bytes() == before
 
 
 def test_another_folder_has_nothing_of_it(bench: Bench) -> None:

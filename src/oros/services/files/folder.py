@@ -104,6 +104,8 @@ class Folder:
     def spelled(self, path: str) -> str:
         """The path as it is on disk: as given, else as a listing escapes it."""
         path = clean(path)
+        with explained(path):
+            self._root.look(path)
         if "\\" in path and self._root.found(path) is None:
             other = clean(spell(path))
             if self._root.found(other) is not None:
@@ -120,7 +122,7 @@ class Folder:
             raise Invalid("a folder can't be written", "name a file in it")
         self._labels.expect(path, who.label)
         with explained(path):
-            status = await _threaded(lambda: replace(self._root, path, data))
+            status = await _threaded(lambda: replace(self._root, path, data, who.label))
         self._labels.keep(path, status, who.label)
         return Outcome({"path": show(path), "size": len(data)}, label=who.label)
 

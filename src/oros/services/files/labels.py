@@ -5,7 +5,7 @@ a process wrote has the writer's label as long as it is untouched (same size, mt
 program can set the last). Touched, it keeps only the secrecy: an edit may bring in anything, but
 does not make the rest public. The key is the path, not the inode: every write makes a new inode;
 and no device number: those change between boots, which would lose the secrecy.
-Files that the user moves outside oros lose their label; this module opens no file.
+A file that the user moves or copies keeps what its mark says (marks.py); this module opens no file.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Protocol
 
 from oros.abi.errors import Corrupt
 from oros.abi.labels import Integrity, Label, foreign
+from oros.services.files import marks
 from oros.services.files.names import show
 
 MOST_PATHS = 200
@@ -62,17 +63,18 @@ class Labels:
         self._settings = settings
         self._root = root
         self._scope = scope
+        self._sought: frozenset[str] = frozenset()
+        self._lost: frozenset[str] = frozenset()
 
     def of(self, path: str, status: os.stat_result) -> Label:
         """The label of a file with this status. Raises: Corrupt."""
         default = self._default(path)
         record = self._get(self._file(path))
-        if not record:
-            return default
-        kept = _label(record)
-        if record["stamp"] == _stamp(status):
-            return kept
-        return kept | default
+        if record and record["stamp"] == _stamp(status):
+            return _label(record)
+        if not self._scope:
+            default |= marks.of(self._root / path)
+        return _label(record) | default if record else default
 
     def within(self, path: str = "") -> Label:
         """The label of what may hold anything of any file beneath a folder: names, outputs."""
@@ -151,12 +153,26 @@ class Labels:
     def _outside(self, folder: str) -> frozenset[str]:
         """What files beneath a folder have of outside, as far as they are there still."""
         paths, rest = self._known()
-        found = set(rest)
+        gone = {p for p in paths if not (self._scope or os.path.lexists(self._root / p))}
+        if gone - self._sought:
+            self._seek(gone, frozenset(o for p in gone for o in paths[p]))
+            paths, rest = self._known()
+        found = {*rest, *self._lost}
         for path, origins in paths.items():
-            inside = not folder or path == folder or path.startswith(f"{folder}/")
-            if inside and (self._scope or os.path.lexists(self._root / path)):
+            if path not in gone and (not folder or path == folder or path.startswith(f"{folder}/")):
                 found.update(origins)
         return frozenset(found)
+
+    def _seek(self, gone: set[str], origins: frozenset[str]) -> None:
+        """Files with text from outside were moved or removed: find where they are by their marks.
+
+        `origins`: theirs, which count on if there are too many files to look.
+        """
+        self._sought = frozenset(gone)
+        marked = marks.beneath(self._root)
+        self._lost = origins if marked is None else frozenset()
+        for path, label in (marked or {}).items():
+            self._restrict(path, label)
 
     def _known(self) -> tuple[dict[str, list[str]], list[str]]:
         """Files with text from outside, and what further ones hold. Raises: Corrupt."""

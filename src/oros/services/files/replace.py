@@ -2,7 +2,7 @@
 
 The new content goes to a file without a name (O_TMPFILE, so that a kill leaves no litter), is
 synced, gets a spare name and is renamed over the old one. The mode and, where we may, the owner of
-the old file are kept; its hard links and extended attributes are not. Knows nothing of labels.
+the old file are kept; its hard links and extended attributes are not. It is marked with its label.
 """
 
 import errno
@@ -12,6 +12,8 @@ import stat
 from contextlib import suppress
 
 from oros.abi.errors import AccessDenied, Invalid
+from oros.abi.labels import NOTHING, Label
+from oros.services.files import marks
 from oros.services.files.entry import kind_of
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
@@ -19,8 +21,8 @@ from oros.services.files.resolve import Root
 _count = itertools.count()
 
 
-def replace(root: Root, path: str, data: bytes) -> os.stat_result:
-    """Write `data` to `path`; missing folders are made. Returns the new file's status.
+def replace(root: Root, path: str, data: bytes, label: Label = NOTHING) -> os.stat_result:
+    """Write `data` to `path`, marked with its label; missing folders are made. Its new status.
 
     Raises: OSError; AccessDenied for links, special and write-protected files, Invalid for folders.
     """
@@ -29,6 +31,7 @@ def replace(root: Root, path: str, data: bytes) -> os.stat_result:
         draft, spare = _draft(folder)
         try:
             _fill(draft, data, old)
+            marks.put(draft, label)
             if not spare:
                 spare = f".oros-{os.fstat(draft).st_ino}.tmp"
                 os.link(f"/proc/self/fd/{draft}", spare, dst_dir_fd=folder)

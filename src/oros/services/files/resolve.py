@@ -62,8 +62,10 @@ class Root:
     """A folder of the host, held open; `path` is where it really is.
 
     Paths given to the methods are `clean`. Methods raise OSError unless they say otherwise; a link
-    in the way is ELOOP.
+    in the way is ELOOP. What is `hidden` (a clean path) is not there for who comes this way.
     """
+
+    hidden = ""
 
     def __init__(self, path: Path) -> None:
         """Raises: NotFound, AccessDenied."""
@@ -110,8 +112,14 @@ class Root:
             self._again()
         return self.path
 
+    def look(self, path: str) -> None:
+        """Raises: FileNotFoundError for what is hidden."""
+        if self.hidden and (path == self.hidden or path.startswith(f"{self.hidden}/")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open beneath the root and through no link. `flags` as for os.open."""
+        self.look(path)
         return _open(self.fd, path, flags, mode)
 
     @contextmanager
@@ -126,6 +134,7 @@ class Root:
     @contextmanager
     def parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The folder that holds `path`, and the last name; missing folders are made on demand."""
+        self.look(path)
         above, _, name = path.rpartition("/")
         if make:
             self._make(above)
@@ -135,10 +144,12 @@ class Root:
     def listing(self, folder: str, *, stats: bool) -> list[Entry]:
         """What is in a folder, sorted; paths from the root. What vanishes meanwhile is left out."""
         with self.opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
-            return listed(fd, f"{folder}/" if folder else "", stats=stats)
+            found = listed(fd, f"{folder}/" if folder else "", stats=stats)
+        return [e for e in found if e.path != self.hidden] if self.hidden else found
 
     def lstat(self, path: str) -> os.stat_result:
         """Status of what is at `path`; a link there is not followed."""
+        self.look(path)
         above, _, name = path.rpartition("/")
         if not above:
             return (

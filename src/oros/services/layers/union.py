@@ -15,7 +15,7 @@ class Union(Root):
 
     def __init__(self, base: Root, seen: Mapping[str, Seen]) -> None:
         """Nothing is opened; `base` is kept alive."""
-        self.path = base.path
+        self.path, self.hidden = base.path, base.hidden
         self._base = base
         self._seen = seen
         self._names: dict[str, list[str]] = {}

@@ -18,6 +18,7 @@ from oros.abi.labels import Label, foreign
 from oros.abi.message import Json
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
+from oros.services.files import marks
 from oros.services.files.faults import explained
 from oros.services.files.folder import Folder
 from oros.services.files.labels import Labels, Settings
@@ -39,6 +40,7 @@ class Registry(Protocol):
     """Told which folders a process has changes in; knows which processes are copies."""
 
     origin: Origin
+    own: Path | None
 
     def note(self, pid: Pid, folder: Path) -> None:
         """A process has a first change in a folder."""
@@ -62,6 +64,7 @@ class Workspace:
     def __init__(self, folder: Path, settings: Settings, home: Path, registry: Registry) -> None:
         """`home`: where layers are kept. Raises: NotFound, AccessDenied for the folder."""
         self.base = Root(folder)
+        self.base.hidden = hidden(self.base.path, registry.own)
         self.labels = Labels(settings, self.base.path)
         self._plain = Folder.on(self.base, self.labels)
         self._settings = settings
@@ -199,6 +202,7 @@ class Workspace:
             def labelled(place: Path) -> list[str]:
                 self.scoped(who.pid).expect(path, who.label)
                 left = made(place)
+                marks.put(place / path, who.label)
                 self.scoped(who.pid).keep(path, Root(place).lstat(path), who.label)
                 return left
 
@@ -263,6 +267,19 @@ class Sight:
 
     def drop(self, path: str) -> None:
         """Nothing is removed through a sight."""
+
+
+def hidden(folder: Path, own: Path | None) -> str:
+    """Where the machine's own folder lies beneath one, "" if it does not. Raises: AccessDenied.
+
+    Its keys and journals are no process's business, so that one is no folder to work in.
+    """
+    if own is None:
+        return ""
+    own = own.resolve()
+    if folder == own or own in folder.parents:
+        raise AccessDenied(f"{show(str(folder))} is the machine's own", "use another folder")
+    return str(own.relative_to(folder)) if folder in own.parents else ""
 
 
 def reviewed(label: Label) -> bool:

@@ -65,11 +65,15 @@ class Workspaces:
         home: Path,
         origin: Origin = lambda _: None,
         copies: Callable[[Pid], Iterable[Pid]] = lambda _: (),
+        own: Path | None = None,
     ) -> None:
-        """`home`: where layers are kept; `copies`: the processes that were forked from one."""
+        """`home`: where layers are kept; `copies`: the processes that were forked from one.
+
+        `own`: the machine's own folder, which no process sees.
+        """
         self._settings = settings
         self._home = home
-        self.origin = origin
+        self.origin, self.own = origin, own
         self._copies = copies
         self._spaces: dict[Path, Workspace] = {}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from oros.abi import wire
 from oros.abi.cells import CellResult
-from oros.abi.errors import Busy, DeviceFailed, Invalid, NotEnforced
+from oros.abi.errors import AccessDenied, Busy, DeviceFailed, Invalid, NotEnforced
 from oros.abi.grants import HOLDS, Right
 from oros.abi.ids import BlobId
 from oros.abi.jobs import Bind, Egress, Flow, Job, JobResult, Overlay, Report
@@ -22,6 +22,7 @@ from oros.abi.labels import Label
 from oros.abi.message import FilePart, Json
 from oros.abi.ports import Caller, Sandbox, Store
 from oros.abi.syscalls import Failure, Outcome
+from oros.services.files import marks
 from oros.services.files.faults import explained
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
@@ -171,6 +172,9 @@ class RunDevice:
         request = Request.of(args)
         report = await self._means.sandbox.probe()
         space, root = self._space, str(self._space.base.path)
+        if space.base.hidden:  # an overlay can't hide it: its layers are kept there
+            why = f"the machine's own folder lies in {show(root)}: no program may see it"
+            raise AccessDenied(why, "work in a folder below, or set OROS_HOME to one elsewhere")
         with explained(root, root=True):
             async with space.lock:
                 stack = await threaded(lambda: space.stack(who.pid))
@@ -245,6 +249,7 @@ class RunDevice:
                 over, layer = self._space.scoped(who.pid), Layer(place)
                 for path, entry in layer.entries.items():
                     if entry.what == "file":
+                        marks.put(place / path, label)
                         over.keep(path, layer.root.lstat(path), label)
                     elif entry.what != "dir":
                         over.expect(path, label)

@@ -42,7 +42,7 @@ def models_options(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help="else the default one")
 
 
-def long(session: Session, name: str, args: dict[str, str], output: str) -> int:
+def long(session: Session, name: str, args: dict[str, Any], output: str) -> int:
     """Do something long; shows how far it is, then what it came to."""
     result: Any = None
     said = ""

@@ -46,6 +46,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "rm": ("files", "remove files"),
     "find": ("files", "find files by name"),
     "grep": ("files", "find text in files"),
+    "mount": ("mounts", "show a folder to all processes, and find what is in it"),
+    "umount": ("mounts", "show a folder no more"),
     "models": ("machine", "list, fetch and test models"),
     "slots": ("machine", "list model slots: who thinks, who waits"),
     "doctor": ("machine", "check what this machine can do and enforce"),
@@ -61,7 +63,7 @@ GROUPS = (
     ("your word", ("grants", "allow", "deny", "secret")),
     ("apps", ("apps", "install", "remove")),
     ("its changes", ("diff", "commit", "discard", "undo", "redo")),
-    ("files", ("ls", "cat", "write", "rm", "find", "grep")),
+    ("files", ("ls", "cat", "write", "rm", "find", "grep", "mount", "umount")),
     ("machine", ("models", "slots", "doctor", "boot", "halt", "status", "version")),
 )
 
