@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks simulate mutants clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -12,7 +12,7 @@ run: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv
-	$(BIN)/python -m pip install -q -e '.[local,memory,dev]' -c constraints.txt
+	$(BIN)/python -m pip install -q -e '.[local,memory,files,dev]' -c constraints.txt
 	@touch .venv/ready
 
 check: lint types contracts house test test-data
@@ -37,12 +37,12 @@ house: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -q
 
-# What needs pandas and matplotlib, in an environment that has the extra `data`.
-DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py
+# What needs pandas, matplotlib or OCR, in an environment that has the extras `data` and `ocr`.
+DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py
 
 .venv-data/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-data
-	.venv-data/bin/python -m pip install -q -e '.[dev,data]' -c constraints.txt
+	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr]' -c constraints.txt
 	@touch .venv-data/ready
 
 test-data: .venv-data/ready
@@ -87,11 +87,23 @@ bench-local: .venv/ready
 bench-sandbox: .venv/ready
 	$(BIN)/python -m bench.sandbox
 
+# A thousand mixed files through the index, and kill -9 amid them; two minutes.
+bench-ingest: .venv/ready
+	$(BIN)/python -m bench.ingest
+
 bench-agentdojo: .venv/ready
 	$(BIN)/python -m bench.agentdojo
 
 bench-tasks: .venv/ready
 	$(BIN)/python -m bench.tasks
+
+# What memory finds: on conversations of our own making, or on LoCoMo's (DATA=locomo10.json).
+bench-recall: .venv/ready
+	$(BIN)/python -m bench.recall $(if $(DATA),--data $(DATA))
+
+# The store of memory beside three peers, and fifty kills; the peers take most of its half hour.
+bench-memory: .venv/ready
+	$(BIN)/python -m bench.memory
 
 clean:
 	rm -rf .venv .venv-data bench/.venvs bench/.out

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UID = 4242
 TESTS = ["tests/drivers/sandbox", "tests/drivers/egress", "tests/services/run",
-         "tests/services/layers", "tests/services/files"]  # fmt: skip
+         "tests/services/layers", "tests/services/files", "tests/services/index"]  # fmt: skip
 
 
 def open_to_all(path: Path) -> bool:

@@ -13,8 +13,8 @@ from oros.drivers.models.llamacpp.driver import LlamaCppModel
 from oros.drivers.models.openai.driver import OpenAIModel
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
-from oros.services.weights.catalog import BY_NAME, CATALOG, Weights, default_model
-from oros.services.weights.pull import place, pull
+from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, default_model
+from oros.services.weights.pull import complete, place, pull, pull_all
 
 LOCAL = "local"
 
@@ -97,6 +97,7 @@ class Models:
         """Models that can be used by name, then what else was found on this machine."""
         default = self.resolve("")
         rows = [self._row(spec) for spec in CATALOG]
+        rows += [self._bundle_row(name) for name in BUNDLES]
         rows += [remote_row(name, remote) for name, remote in self._config.models.items()]
         for row in rows:
             row["default"] = row["name"] == default
@@ -114,15 +115,28 @@ class Models:
         row: dict[str, Json] = {"name": spec.name, "state": state, "size": spec.size}
         return row | {"window": spec.window, "slots": 1, "about": spec.about}
 
+    def _bundle_row(self, name: str) -> dict[str, Json]:
+        """A model of several files as `oros models` shows it: no slots, as it answers nobody."""
+        bundle = BUNDLES[name]
+        state = (
+            "here" if complete(bundle, self._folder) else f"to fetch: {bundle.size / 1e9:.2f} GB"
+        )
+        return {"name": name, "state": state, "size": bundle.size, "about": bundle.about}
+
     async def pulled(self, args: Mapping[str, Json], report: Report) -> Json:
         """Fetch a built-in model: the one named, or the one that suits this machine."""
         name = str(args.get("name") or LOCAL)
+        if name in BUNDLES:
+            paths = await pull_all(BUNDLES[name], self._folder, report)
+            return {"name": name, "path": str(paths[0]), "about": BUNDLES[name].about}
         if name == LOCAL:
             spec = default_model(free_memory())
         elif name in BY_NAME:
             spec = BY_NAME[name]
         else:
-            raise NoDevice(f"{name!r} is no built-in model", f"models: {' '.join(BY_NAME)}")
+            raise NoDevice(
+                f"{name!r} is no built-in model", f"models: {' '.join([*BY_NAME, *BUNDLES])}"
+            )
         path = await pull(spec, self._folder, report, elsewhere)
         return {"name": spec.name, "path": str(path), "about": spec.about}
 

@@ -1,14 +1,17 @@
 """The store of memory against a model in plain Python: no leak, no loss, nothing left behind."""
 
+import importlib.util
 import random
 import struct
+import sys
 
 import apsw
 import pytest
+from bench.memory.killed import trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oros.abi.errors import Busy, Corrupt, Invalid, Newer, NotFound
+from oros.abi.errors import Busy, Corrupt, Invalid, Newer, NoSpace, NotFound
 from oros.abi.labels import THIRD, USER, Integrity, Label
 from oros.services.memory.rows import Row, label_of, label_text, near
 from oros.services.memory.store import Store
@@ -17,6 +20,12 @@ DIMS = 16
 SCOPES = ("user", "app:notes", "process:7", "files:/home/docs")
 _WORDS = "amber birch cobalt delta ember fjord garnet harbor indigo juniper"
 WORDS = _WORDS.split()
+
+
+MEANING = pytest.mark.skipif(
+    not (importlib.util.find_spec("sqlite_vec") and importlib.util.find_spec("numpy")),
+    reason="the extra `memory` is not installed",
+)
 
 
 def vector(text: str) -> bytes:
@@ -232,6 +241,7 @@ def test_a_budget_of_tokens_is_kept(store) -> None:
     assert len(store.search(["user"], "amber", tokens=10**6, limit=3).hits) == 3
 
 
+@MEANING
 def test_another_model_means_other_vectors(store) -> None:
     store.put("user", "k", [Row("amber"), Row("birch")])
     waiting = store.pending()
@@ -276,6 +286,7 @@ def spoil(path, table: str, *, all_of_it: bool = False) -> None:
             file.write(b"\xa5" * size)
 
 
+@MEANING
 @pytest.mark.parametrize(
     "table", ["words_data", "words_idx", "row_source", "near_vector_chunks00", "near_rowids"]
 )
@@ -291,6 +302,7 @@ def test_a_damaged_index_is_made_anew(tmp_path, table) -> None:
     store.close()
 
 
+@MEANING
 @pytest.mark.parametrize("table", ["words_data", "near_vector_chunks00"])
 def test_damage_that_is_met_later_is_mended_too(tmp_path, monkeypatch, table) -> None:
     path = tmp_path / "memory.db"
@@ -300,6 +312,20 @@ def test_damage_that_is_met_later_is_mended_too(tmp_path, monkeypatch, table) ->
     store = Store.open(path)
     assert store.search(["user"], "amber juniper", vector("amber")).hits
     assert model_of(store) == expected
+    true(store)
+    store.close()
+
+
+def test_damage_that_a_write_meets_is_mended_for_the_next(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "memory.db"
+    filled(path)
+    spoil(path, "words_data", all_of_it=True)
+    monkeypatch.setattr("oros.services.memory.schema.CHECKED", 0)
+    store = Store.open(path)
+    with pytest.raises(Corrupt):
+        store.put("user", "s1", [Row("amber new")])
+    store.put("user", "s1", [Row("amber new")])
+    assert [k.row.text for k in store.rows("user", "s1")] == ["amber new"]
     true(store)
     store.close()
 
@@ -325,3 +351,91 @@ def test_files_that_are_not_ours(tmp_path) -> None:
     store.close()
     with pytest.raises(Newer):
         Store.open(path)
+
+
+@MEANING
+@pytest.mark.parametrize("seed", range(6))
+def test_kill_9_amid_writes_loses_nothing_that_was_told_to_be_kept(tmp_path, seed) -> None:
+    told, rows, faults = trial(tmp_path / "memory.db", seed, 0.05 + 0.07 * seed)
+    assert faults == []
+    assert told > 0
+    assert rows > 0
+
+
+@MEANING
+def test_without_its_library_words_still_work_and_the_index_is_made_anew_later(
+    tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "memory.db"
+    expected = filled(path)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "sqlite_vec", None)
+        store = Store.open(path)
+        assert model_of(store) == expected
+        assert store.search(["user"], "amber", vector("amber")).hits
+        (gone,) = store.put("user", "s0", [Row("cobalt alone")])
+        assert store.forget(gone) == 1
+        store.add("user", "s1", Row("ember added"))
+        embed_all(store)
+        store.close()
+    store = Store.open(path)
+    true(store)
+    assert store.search(["user"], "nothing", vector("ember added")).hits
+    store.close()
+
+
+@MEANING
+def test_a_large_scope_is_searched_by_bits_with_the_same_result(store, monkeypatch) -> None:
+    monkeypatch.setattr("oros.services.memory.vectors.CANDIDATES", 1000)
+    chance = random.Random(1)
+    texts = [f"{chance.choice(WORDS)} {chance.random()}" for _ in range(300)]
+    store.put("user", "a", [Row(t) for t in texts])
+    store.put("app:notes", "a", [Row(t) for t in texts[:50]])
+
+    def both() -> tuple[list, list]:
+        found = []
+        for many in (10**9, 0):
+            monkeypatch.setattr("oros.services.memory.vectors.MANY", many)
+            with store._read() as db:
+                found.append(store._vectors.nearest(db, 1, vector("q"), 20))
+        return found[0], found[1]
+
+    assert both() == ([], [])
+    embed_all(store)
+    exact, by_bits = both()
+    assert [i for i, _ in exact] == [i for i, _ in by_bits]
+    assert [c for _, c in exact] == pytest.approx([c for _, c in by_bits], abs=1e-4)
+    store.forget(*[i for i, _ in exact[:5]])
+    store.put("user", "b", [Row("q")])
+    with pytest.raises(NotFound):  # undone: the bits must not believe it
+        store.add("user", "b", Row("x", supersedes=1 << 32))
+    embed_all(store)
+    exact, by_bits = both()
+    assert [i for i, _ in exact] == [i for i, _ in by_bits]
+    store.drop_scope("user")
+    assert both() == ([], [])
+
+
+def test_a_full_disk_changes_nothing(tmp_path) -> None:
+    store = Store.open(tmp_path / "memory.db")
+    store.put("user", "a", [Row("amber before")])
+    ((pages,),) = store._writer.execute("PRAGMA page_count")
+    store._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(NoSpace):
+        store.put("user", "a", [Row(f"birch {n} " * 300) for n in range(50)])
+    assert [k.row.text for k in store.rows("user")] == ["amber before"]
+    store._writer.execute("PRAGMA max_page_count=1000000")
+    true(store)
+    store.put("user", "a", [Row("birch after")])
+    true(store)
+    store.close()
+
+
+def test_both_indexes_can_be_made_anew(store) -> None:
+    store.put("user", "a", [Row("amber"), Row("birch")])
+    embed_all(store)
+    store._writer.execute("INSERT INTO words(words) VALUES('delete-all')")
+    assert not store.search(["user"], "amber").hits
+    store.rebuild()
+    assert store.search(["user"], "amber").hits
+    true(store)

@@ -8,8 +8,8 @@ import pytest
 
 from oros.abi.errors import Busy, Corrupt, Unreachable
 from oros.services.weights import pull as fetching
-from oros.services.weights.catalog import CATALOG, Parts, Weights, default_model
-from oros.services.weights.pull import only_one, place, pull
+from oros.services.weights.catalog import CATALOG, Bundle, Parts, Weights, default_model
+from oros.services.weights.pull import complete, only_one, place, pull, pull_all
 
 DATA = bytes(range(256)) * 5000
 
@@ -99,3 +99,17 @@ def test_the_catalogue_is_sound() -> None:
     assert default_model(8 << 30).name == "local/qwen2.5-coder-1.5b"
     assert default_model(3 << 30).name == "local/qwen2.5-coder-0.5b"
     assert default_model(0).general
+
+
+def test_a_bundle_is_all_of_its_files(tmp_path, registry) -> None:
+    more = Parts(("parts-2==1.0",), r"/data/part\d+\.bin$")
+    tail = DATA[len(DATA) // 2 :]
+    digest = hashlib.sha256(tail).hexdigest()
+    second = Weights("e", digest, len(tail), "", "none", "", more, 0, suffix=".json")
+    bundle = Bundle("e", (spec(), second), "test", 3)
+    assert not complete(bundle, tmp_path / "m")
+    paths = asyncio.run(pull_all(bundle, tmp_path / "m", lambda _: None))
+    assert [p.read_bytes() for p in paths] == [DATA, tail]
+    assert paths[1].suffix == ".json"
+    assert complete(bundle, tmp_path / "m")
+    assert bundle.size == len(DATA) + len(tail)

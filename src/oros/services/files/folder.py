@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from oros.abi.errors import AccessDenied, Invalid
 from oros.abi.labels import Label
@@ -34,30 +34,44 @@ INLINE = 64 << 10
 MAX_LOOKS = 64
 """Files of a listing whose beginning is shown."""
 SEARCH_SECONDS = 10.0
+DOCUMENTS = frozenset({"pdf", "zip", "data", "gzip", "bzip2", "7z", "tar", "png", "jpeg", "webp"})
+"""Kinds of binary files that may be documents; `data` is what old Office files are."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK  # a fifo must not make us wait; fstat finds it out
 T = TypeVar("T")
 
 
+class Texts(Protocol):
+    """What makes text of documents."""
+
+    async def page(
+        self, path: str, fd: int, offset: int, limit: int
+    ) -> tuple[dict[str, Any], str] | None:
+        """Values and a piece of the text of an open document; None if it is none."""
+
+
 class Folder:
     """A FileServer over `root`, a folder of the host; `settings` keep the labels of its files."""
 
-    def __init__(self, root: Path, settings: Settings) -> None:
-        """Raises: NotFound, AccessDenied for the folder."""
+    def __init__(self, root: Path, settings: Settings, texts: Texts | None = None) -> None:
+        """Make it. With `texts`, documents are read as text. Raises: NotFound, AccessDenied."""
         self._root = Root(root)
         self._labels: Known = Labels(settings, self._root.path)
+        self._texts = texts
 
     @classmethod
-    def on(cls, root: Root, labels: Known) -> "Folder":
+    def on(cls, root: Root, labels: Known, texts: Texts | None = None) -> "Folder":
         """The same over a root that is there already."""
         found = cls.__new__(cls)
-        found._root, found._labels = root, labels  # noqa: SLF001 - another way to make one
+        found._root, found._labels, found._texts = root, labels, texts  # noqa: SLF001 - another way to make one
         return found
 
     async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
-        """A page of a text file; of a binary one `{"kind", "size"}`.
+        """A page of a text file or of a document's text; of other files `{"kind", "size"}`.
 
-        Text that is not UTF-8 says so in `encoding`. Raises: NotFound, AccessDenied, Invalid.
+        Text that is not UTF-8 says so in `encoding`; a document has its kind in `document`, sizes
+        in bytes of its text, or says `why` it can't be read.
+        Raises: NotFound, AccessDenied, Invalid.
         """
         if offset < 0 or limit <= 0:
             raise Invalid("offset must be 0 or more, limit at least 1")
@@ -71,9 +85,21 @@ class Folder:
 
         with explained(path):
             at, status, value, text = await _threaded(work) if limit > INLINE else work()
+        if self._texts is not None and value.get("kind") in DOCUMENTS:
+            value, text = await self._document(self._texts, at, value, offset, limit)
         parts = (TextPart(text),) if "kind" not in value else ()
         label = who.label | self._labels.of(at, status)
         return Outcome({"path": show(path), **value}, parts, label=label)
+
+    async def _document(
+        self, texts: Texts, at: str, value: dict[str, Any], offset: int, limit: int
+    ) -> tuple[dict[str, Any], str]:
+        with explained(at), self._root.opened(at, _READ) as fd:
+            self._regular(fd, at)
+            found = await texts.page(at, fd, offset, limit)
+        if found is None or "why" in found[0]:
+            return value | (found[0] if found is not None else {}), ""
+        return found
 
     def spelled(self, path: str) -> str:
         """The path as it is on disk: as given, else as a listing escapes it."""

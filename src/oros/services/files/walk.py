@@ -5,7 +5,7 @@ during the walk is left out, and a tree of any depth needs one descriptor.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from oros.services.files.entry import Entry
 from oros.services.files.resolve import Root
@@ -20,7 +20,7 @@ def walk(
     *,
     depth: int | None = None,
     stats: bool = False,
-    skip: frozenset[str] = VCS,
+    skip: Container[str] = VCS,
 ) -> Iterator[Entry]:
     """Yield all beneath `top` in pre-order, sorted by name; folders named in `skip` stay shut.
 

@@ -33,11 +33,10 @@ class File:
         self._count = count
         self._writer = writer
         self._writing = threading.Lock()
+        self._damaged = False
         self._reader = connect(path, apsw.SQLITE_OPEN_READONLY)
         self._reading = threading.Lock()
-        with self._write() as db:
-            self._vectors = Vectors(db)
-            self._vectors.make(db)
+        self._index_vectors()
 
     @classmethod
     def open(cls, path: Path, count: Count = tokens) -> Self:
@@ -59,11 +58,31 @@ class File:
             self._writer.close()
             os.close(self._lock)
 
+    def _index_vectors(self) -> None:
+        with explained(self._writer, self._path), whole(self._writer):
+            self._vectors = Vectors(self._writer)
+            self._vectors.make(self._writer)
+
     @contextmanager
     def _write(self) -> Iterator[apsw.Connection]:
-        """One transaction. Raises: NoSpace, Corrupt, DeviceFailed; then nothing was changed."""
-        with self._writing, explained(self._writer, self._path), whole(self._writer):
-            yield self._writer
+        """One transaction. Raises: NoSpace, Corrupt, DeviceFailed; then nothing was changed.
+
+        Where an index turns out to be damaged, the next transaction finds it made anew.
+        """
+        if self._damaged:
+            self._damaged = False
+            self.mend()
+        try:
+            with self._writing, explained(self._writer, self._path):
+                try:
+                    with whole(self._writer):
+                        yield self._writer
+                    self._vectors.committed()
+                finally:
+                    self._vectors.undone()
+        except Corrupt:
+            self._damaged = True
+            raise
 
     @contextmanager
     def _read(self) -> Iterator[apsw.Connection]:
@@ -179,6 +198,4 @@ class File:
             salvage(self._path)
             self._writer = open_file(self._path)
             self._reader = connect(self._path, apsw.SQLITE_OPEN_READONLY)
-            with explained(self._writer, self._path), whole(self._writer):
-                self._vectors = Vectors(self._writer)
-                self._vectors.make(self._writer)
+            self._index_vectors()

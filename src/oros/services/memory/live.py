@@ -23,7 +23,7 @@ PATIENCE = 2.0
 LATER = 30.0
 """Seconds until an embedder that failed is tried again."""
 EXPIRY = 600.0
-"""Seconds between two looks for rows that have expired."""
+"""Seconds between two looks for rows that have expired, and for room that forgotten ones left."""
 
 
 class Memory:
@@ -38,6 +38,7 @@ class Memory:
         self._embedder = embedder
         self._work = asyncio.Event()
         self._failed: OrosError | None = None
+        self._forgotten = False
         if embedder is not None:
             store.use(embedder.name)
 
@@ -64,6 +65,7 @@ class Memory:
 
     async def forget(self, *ids: int) -> int:
         """Rows are gone; see Store.forget."""
+        self._forgotten = True
         return await threaded(lambda: self.store.forget(*ids))
 
     async def drop(self, scope: str, source: str | None = None) -> int:
@@ -93,13 +95,21 @@ class Memory:
         await threaded(self.store.compact)
 
     async def search(
-        self, scopes: Sequence[str], query: str, *, tokens: int = 1000, limit: int | None = None
+        self,
+        scopes: Sequence[str],
+        query: str,
+        *,
+        tokens: int = 1000,
+        limit: int | None = None,
+        only: Callable[[Kept], bool] | None = None,
     ) -> Found:
         """Rows of these scopes that answer a query; see Store.search."""
         vector = await self._vector(query)
         now = self._clock.wall()
         return await threaded(
-            lambda: self.store.search(scopes, query, vector, tokens=tokens, limit=limit, now=now)
+            lambda: self.store.search(
+                scopes, query, vector, tokens=tokens, limit=limit, now=now, only=only
+            )
         )
 
     # ---- vectors -------------------------------------------------------------------------------
@@ -132,6 +142,9 @@ class Memory:
     async def _expiring(self) -> None:
         while True:
             await threaded(lambda: self.store.expire(self._clock.wall()))
+            if self._forgotten:
+                self._forgotten = False
+                await self.compact()
             await self._clock.sleep(EXPIRY)
 
     async def _soon(self, ids: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from oros.abi.errors import Corrupt
 from oros.abi.labels import THIRD, Integrity, Label
+from oros.abi.message import Json
 
 Kind = Literal["note", "fact", "always", "page", "file"]
 
@@ -75,6 +76,15 @@ def label_text(label: Label) -> str:
     readers = None if label.readers is None else sorted(label.readers)
     found = {"integrity": int(label.integrity), "readers": readers}
     return json.dumps({**found, "origins": sorted(label.origins)}, ensure_ascii=False)
+
+
+def label_plain(label: Label) -> dict[str, Json]:
+    """A label as people read it."""
+    return {
+        "integrity": label.integrity.name.lower(),
+        "readers": None if label.readers is None else sorted(label.readers),
+        "origins": sorted(label.origins),
+    }
 
 
 def label_of(text: str) -> Label:

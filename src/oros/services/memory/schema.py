@@ -4,7 +4,8 @@ The main tables hold everything; the index of words and the index of vectors are
 damaged index is made anew, in a new file that then takes the place of the old one.
 """
 
-import importlib
+import importlib.util
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -67,12 +68,13 @@ def connect(
     except apsw.CantOpenError as e:
         raise AccessDenied(f"{path} can't be opened: {e}", "look at its owner and rights") from e
     db.set_busy_timeout(5000)
-    try:
-        library = importlib.import_module("sqlite_vec")
-    except ImportError:
+    library = importlib.util.find_spec("sqlite_vec")
+    if library is None or library.origin is None:
         return db
     db.enable_load_extension(True)  # noqa: FBT003 - its own face
-    db.load_extension(library.loadable_path())
+    with suppress(apsw.ExtensionLoadingError):  # another machine's build: words alone, then
+        # Not by the package's own function: to import it brings numpy, a tenth of a second.
+        db.load_extension(str(Path(library.origin).parent / "vec0"))
     db.enable_load_extension(False)  # noqa: FBT003 - its own face
     return db
 

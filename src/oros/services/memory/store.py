@@ -5,7 +5,7 @@ rows of a source are neighbours in their order. A search names the scopes that i
 nothing else. All here blocks: call it from a thread, or by `live.Memory`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 
@@ -20,12 +20,12 @@ from oros.services.memory.table import (
     after,
     assign,
     befores,
+    beside,
     by_words,
     fresh,
     insert,
     kept,
     load,
-    neighbours,
     old_rows,
     scope_id,
     scope_ids,
@@ -204,22 +204,19 @@ class Store(File):
         tokens: int = 1000,
         limit: int | None = None,
         now: float = 0.0,
+        only: Callable[[Kept], bool] | None = None,
     ) -> Found:
         """Rows of these scopes that answer a query, best first, as many as `tokens` hold.
 
-        `vector` is the query's; without one, words alone decide. No query is wrong.
+        `vector` is the query's; without one, words alone decide. `only`: which of them may be
+        shown. No query is wrong.
         """
-        return self._mended(lambda: self._search(scopes, query, vector, tokens, limit, now))
+        return self._mended(
+            lambda: self._chosen(self._ranked(scopes, query, vector), now, only, tokens, limit)
+        )
 
-    def _search(
-        self,
-        scopes: Sequence[str],
-        query: str,
-        vector: Vector | None,
-        budget: int,
-        limit: int | None,
-        now: float,
-    ) -> Found:
+    def _ranked(self, scopes: Sequence[str], query: str, vector: Vector | None) -> dict[int, float]:
+        """Ids with their scores, best first."""
         with self._read() as db:
             parts = scope_ids(db, scopes)
             words = retrieve.terms(query)
@@ -230,12 +227,25 @@ class Store(File):
             if vector is not None:
                 views.append((retrieve.MEANING, self._by_meaning(db, parts, vector)))
             scores = retrieve.fuse(views)
-            ranked = dict(retrieve.lend(scores, neighbours(db, scores)))
-            sized = ((k, self._count(k.row.text)) for k in load(db, ranked, parts, now))
+            return dict(retrieve.lend(scores, beside(db, retrieve.best(scores))))
+
+    def _chosen(
+        self,
+        ranked: dict[int, float],
+        now: float,
+        only: Callable[[Kept], bool] | None,
+        budget: int,
+        limit: int | None,
+    ) -> Found:
+        """The rows of a ranking that may be shown and fit."""
+        with self._read() as db:
+            shown = (k for k in load(db, ranked, now) if only is None or only(k))
+            sized = ((k, self._count(k.row.text)) for k in shown)
             fits = list(retrieve.fill(sized, budget, limit))
         hits = tuple(Hit(k, ranked[k.id]) for k, _ in fits)
         return Found(hits, len(hits) < len(ranked), sum(size for _, size in fits))
 
     def _by_meaning(self, db: apsw.Connection, parts: dict[int, str], query: Vector) -> list[int]:
-        found = [x for p in parts for x in self._vectors.nearest(db, p, query, retrieve.DEPTH)]
-        return [i for i, _ in sorted(found, key=lambda x: (-x[1], x[0]))[: retrieve.DEPTH]]
+        return retrieve.near_enough(
+            x for p in parts for x in self._vectors.nearest(db, p, query, retrieve.DEPTH)
+        )

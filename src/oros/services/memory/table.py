@@ -1,6 +1,6 @@
 """The statements of memory: rows to and from the tables, ids, neighbours, the views of a search."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -20,12 +20,11 @@ SELECT supersedes FROM row JOIN chain ON row.id=chain.id WHERE supersedes IS NOT
 SELECT id FROM chain"""
 EMPTY = """DELETE FROM source WHERE scope=? AND name=? AND mark='' AND NOT EXISTS(
 SELECT 1 FROM row WHERE row.scope=source.scope AND row.source=source.name)"""
-BESIDE = """SELECT id,
-(SELECT p.id FROM row p WHERE p.scope=r.scope AND p.source=r.source AND p.live=1
- AND (p.ord,p.id)<(r.ord,r.id) ORDER BY p.ord DESC, p.id DESC LIMIT 1),
-(SELECT n.id FROM row n WHERE n.scope=r.scope AND n.source=r.source AND n.live=1
- AND (n.ord,n.id)>(r.ord,r.id) ORDER BY n.ord, n.id LIMIT 1)
-FROM row r WHERE id=?"""
+HERE = "SELECT scope,source,ord,id FROM row WHERE id=?"
+ABOVE = """SELECT id FROM row WHERE scope=? AND source=? AND live=1 AND (ord,id)<(?,?)
+ORDER BY ord DESC, id DESC LIMIT ?"""
+BELOW = """SELECT id FROM row WHERE scope=? AND source=? AND live=1 AND (ord,id)>(?,?)
+ORDER BY ord, id LIMIT ?"""
 
 
 def scope_id(db: apsw.Connection, name: str) -> int:
@@ -108,11 +107,18 @@ def after(db: apsw.Connection, scope: int, source: str, place: int) -> list[int]
     return [i for (i,) in found]
 
 
-def neighbours(
-    db: apsw.Connection, rows: Iterable[int]
-) -> dict[int, tuple[int | None, int | None]]:
-    """The rows before and after each."""
-    return {i: (p, n) for row in rows for i, p, n in db.execute(BESIDE, (row,))}
+def beside(db: apsw.Connection, rows: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
+    """The rows near each in its source, with how far they are."""
+    far = len(retrieve.LENT)
+    return {
+        row: [
+            (i, n)
+            for side in (ABOVE, BELOW)
+            for n, (i,) in enumerate(db.execute(side, (*here, far)), 1)
+        ]
+        for row in rows
+        for here in list(db.execute(HERE, (row,)))
+    }
 
 
 def by_words(db: apsw.Connection, scopes: Iterable[int], expression: str) -> list[int]:
@@ -128,15 +134,12 @@ def by_words(db: apsw.Connection, scopes: Iterable[int], expression: str) -> lis
     return [i for _, i in sorted(found)[: retrieve.DEPTH]]
 
 
-def load(
-    db: apsw.Connection, ids: Iterable[int], scopes: Mapping[int, str], now: float
-) -> Iterator[Kept]:
-    """Rows that have not expired, in the order of `ids`; none of another scope."""
+def load(db: apsw.Connection, ids: Iterable[int], now: float) -> Iterator[Kept]:
+    """Rows that have not expired, in the order of `ids`."""
     for i in ids:
-        if (scope := scopes.get(i >> SHIFT)) is not None:
-            for found in db.execute(
-                f"SELECT {COLUMNS} FROM row WHERE id=? AND live=1"  # noqa: S608
-                " AND (expires IS NULL OR expires>?)",
-                (i, now),
-            ):
-                yield kept(found, scope)
+        for found in db.execute(
+            f"SELECT {COLUMNS}, scope.name FROM row JOIN scope ON scope.id=row.scope"  # noqa: S608
+            " WHERE row.id=? AND live=1 AND (expires IS NULL OR expires>?)",
+            (i, now),
+        ):
+            yield kept(found[:-1], found[-1])

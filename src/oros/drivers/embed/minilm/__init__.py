@@ -1,0 +1,1 @@
+"""MiniLM, a small model of English sentences, by ONNX Runtime."""
