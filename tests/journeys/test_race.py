@@ -71,13 +71,12 @@ def test_what_the_original_did_before_decides_nothing(machine) -> None:
 COMMIT = """
 import asyncio, sys
 from pathlib import Path
-from oros.boot.devices import Devices
 from oros.drivers.store.sqlite import SqliteStore
-from oros.services.layers.workspaces import Request, perform
+from oros.services.layers.workspaces import Request, Workspaces, perform
 
 async def main(home: Path, pid: int) -> None:
     store = SqliteStore.open(home / "journal.db")
-    for space in Devices(store, home / "layers")._spaces.of(pid):
+    for space in Workspaces(store, home / "layers").of(pid):
         perform(space, pid, Request("commit"))
     await store.close()
 

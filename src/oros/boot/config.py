@@ -1,6 +1,8 @@
 """The configuration file: HOME/config.toml, every key known, every fault named.
 
 default_model = "local"          # a name below, or of the built-in ones
+remember = "local"               # who notes facts of what ended: a model that costs nothing,
+                                 # or one by its name; "off" for nobody
 synchronous = "NORMAL"           # or "FULL": durable at power loss too
 
 [models."acme/large"]            # any OpenAI-compatible server
@@ -13,6 +15,11 @@ price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out
 cans = ["tools", "image"]
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
+
+[embed]                          # meaning for memory and search, by any such server
+base_url = "https://api.example.com/v1"
+model = "embed-1"
+key_env = "ACME_API_KEY"
 """
 
 import tomllib
@@ -44,12 +51,23 @@ class RemoteModel:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteEmbedder:
+    """What makes vectors of texts, behind an OpenAI-compatible server."""
+
+    base_url: str
+    model: str
+    key_env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What can be set."""
 
     default_model: str = "local"
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     models: Mapping[str, RemoteModel] = field(default_factory=dict)
+    remember: str = "local"
+    embed: RemoteEmbedder | None = None
 
 
 def load(home: Path) -> Config:

@@ -18,6 +18,7 @@ from oros.boot import apps as apps_of
 from oros.boot import folders
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
+from oros.boot.memory import Mind, noter
 from oros.boot.models import Models
 from oros.drivers.clock.wall import SystemRandom, WallClock
 from oros.drivers.egress.netns.policy import normal
@@ -32,11 +33,16 @@ from oros.services.apps.programs import builtin, program
 from oros.services.apps.registry import Apps
 from oros.services.audit import Audit
 from oros.services.console import Console
+from oros.services.memory.ended import Notes
 from oros.services.secrets.vault import Vault
 from oros.services.shapes import SHAPES
 
 JOURNAL, KEY = "journal.db", "seal.key"
 MOST_FILES = 1 << 16
+LATER = 30.0
+"""Seconds until something that failed is tried again."""
+
+Keep = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def prepare(home: Path) -> None:
 
 async def serve(home: Path, parts: Parts | None = None) -> None:
     """Run a machine until it is halted. Raises: what a part that can't be built says; Panic."""
-    parts = parts or Parts()
+    parts, mind = parts or Parts(), None
     config: Config = load(home)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
@@ -72,14 +78,15 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         if parts.store is not None:
             store = parts.store(store)
         vault = Vault(home, normal)
-        devices = Devices(store, home / "layers", vault.values)
+        mind = Mind(home, config, clock, vault, store)
+        devices = Devices(store, home / "layers", mind, vault.values)
         world = World(
             store,
             clock,
             SystemRandom(),
             parts.model or models,
             devices.server,
-            lambda name, model: parts.programs.get(name) or program(name, model),
+            lambda name, model: mind.told(parts.programs.get(name) or program(name, model)),
             SHAPES,
             devices.runner,
             apps,
@@ -90,18 +97,43 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         devices.sweep(clock.wall())
         boot(kernel, home / JOURNAL)
         await devices.attach(kernel.m, kernel.request)
-        console = Console(kernel, oros.__version__)
-        console.queries |= models.queries() | devices.queries() | apps_of.queries(apps, vault)
-        console.queries |= folders.queries(devices.homes)
         audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
-        console.queries["audit.head"] = audit.head
-        console.longs |= models.longs() | apps_of.longs(apps, vault) | folders.longs(devices.homes)
-        console.longs["audit.verify"] = audit.verify
-        await run(kernel, Gate(console, home), devices.cells.keep, audit.keep)
+        console = console_of(kernel, devices, mind, audit)
+        console.queries |= models.queries() | apps_of.queries(apps, vault)
+        console.longs |= models.longs() | apps_of.longs(apps, vault)
+        notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
+        keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep)
+        await run(kernel, Gate(console, home), devices.cells.keep, *map(patient, keep))
     finally:
+        if mind is not None:
+            await mind.close()
         await apps.close()
         await models.close()
         await store.close()
+
+
+def console_of(kernel: Kernel, devices: Devices, mind: Mind, audit: Audit) -> Console:
+    """The machine as the gate sees it."""
+    console, indexes = Console(kernel, oros.__version__), devices.indexes
+    console.queries |= devices.queries() | mind.queries() | {"audit.head": audit.head}
+    console.queries |= folders.queries(devices.homes, indexes)
+    console.longs |= mind.longs() | {"audit.verify": audit.verify}
+    console.longs |= folders.longs(devices.homes, indexes, kernel.m.world.clock)
+    return console
+
+
+def patient(keep: Keep) -> Keep:
+    """What is looked after beside the kernel: an error of it is told, and waited out."""
+
+    async def kept() -> None:
+        while True:
+            try:
+                await keep()
+            except OrosError as e:
+                tell(str(e))
+            await asyncio.sleep(LATER)
+
+    return kept
 
 
 def boot(kernel: Kernel, journal: Path) -> None:
@@ -122,7 +154,7 @@ def node_of(store: Store) -> str:
     return found
 
 
-async def run(kernel: Kernel, gate: Gate, *keep: Callable[[], Coroutine[None, None, None]]) -> None:
+async def run(kernel: Kernel, gate: Gate, *keep: Keep) -> None:
     """Serve the door while the kernel runs; SIGTERM and SIGINT halt in order.
 
     `keep`: what else is looked after meanwhile.

@@ -12,6 +12,7 @@ from oros.abi.grants import MountPoint
 from oros.abi.ids import PERSON, Pid, Seq
 from oros.abi.message import Json
 from oros.abi.ports import Device, FileServer, Row, Store
+from oros.boot.memory import Mind
 from oros.drivers.egress.netns.secrets import Secrets, none
 from oros.drivers.egress.netns.way import Way
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
@@ -20,7 +21,8 @@ from oros.kernel.machine import Machine
 from oros.monitor.namespace import HOME, WEB
 from oros.services.console import Query
 from oros.services.files.below import Below
-from oros.services.homes import Homes
+from oros.services.homes import Home, Homes
+from oros.services.index.indexes import IndexedSpace, Space
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.races import Call, Races
@@ -33,17 +35,21 @@ from oros.services.run.earlier import Earlier, earlier
 class Devices:
     """Makes a file server for each mount source, and a runner for each folder, when first used."""
 
-    def __init__(self, store: Store, layers: Path, secrets: Secrets = none) -> None:
+    def __init__(self, store: Store, layers: Path, mind: Mind, secrets: Secrets = none) -> None:
         """`layers`: where what processes change in folders is kept."""
         self._secrets = secrets
         self._store = store
         self._sandbox = BwrapSandbox()
+        self._mind = mind
         self._packages = packages()
         self.cells = Cells(self._zygote, self._past, self._alive)
         self._means = Means(self._sandbox, self._sandbox.python, self.cells, self._packages)
         self._spaces = Workspaces(store, layers, self._origin, self._copies, layers.parent)
-        self.homes = Homes(store, lambda h: self._spaces.space(Path(h.folder)))
-        self._reviewed = self.homes.reviewed(lambda h: self._spaces.reviewed(Path(h.folder)))
+        self._spaces.documents, self.indexes = mind.index(self._sandbox, self._sandbox.python)
+        self.homes = Homes(store, lambda h: self._home(h, self._spaces.space(Path(h.folder))))
+        self._reviewed = self.homes.reviewed(
+            lambda h: self._home(h, self._spaces.reviewed(Path(h.folder)))
+        )
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
         self._proc: ProcServer | None = None
@@ -51,10 +57,13 @@ class Devices:
 
     async def attach(self, machine: Machine, call: Call) -> None:
         """Serve a machine that has booted; `call` makes the person's calls."""
-        self.machine = machine
+        self.machine = self._mind.machine = machine
         races = Races(machine, self._spaces.won, call)
         self._proc = ProcServer(machine, self._spaces, races)
         await races.settle()
+        for home in self.homes.mounted.values():
+            with suppress(OrosError):  # a folder that is gone is told of when it is asked for
+                self.homes.server(home.name)
 
     def server(self, source: str) -> FileServer:
         """The file server of a mount source. Raises: NoDevice, NotFound."""
@@ -63,11 +72,22 @@ class Devices:
             return self._spaces.space(Path(rest))
         if scheme == "review":
             return self._spaces.reviewed(Path(rest))
-        servers = {"proc": self._proc, "home": self.homes, "home-review": self._reviewed}
+        servers: dict[str, FileServer | None] = {
+            "proc": self._proc,
+            "mem": self._mind.server,
+            "home": self.homes,
+            "home-review": self._reviewed,
+        }
         found = servers.get(scheme)
         if found is None:
             raise NoDevice(f"nothing serves {source!r}")
         return Below(found, rest) if rest else found
+
+    def _home(self, home: Home, space: Space) -> FileServer:
+        """What serves a mounted folder; over its index, if it has one."""
+        if not home.index:
+            return space
+        return IndexedSpace(space, self.indexes.open(home.name, Path(home.folder)))
 
     def runner(self, mounts: tuple[MountPoint, ...]) -> Device:
         """What performs `run` in a namespace: the sandbox over its /work. Raises: NoDevice."""

@@ -20,7 +20,7 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.services.files import marks
 from oros.services.files.faults import explained
-from oros.services.files.folder import Folder
+from oros.services.files.folder import Folder, Texts
 from oros.services.files.labels import Labels, Settings
 from oros.services.files.names import show
 from oros.services.files.resolve import Root
@@ -41,6 +41,7 @@ class Registry(Protocol):
 
     origin: Origin
     own: Path | None
+    documents: Texts | None
 
     def note(self, pid: Pid, folder: Path) -> None:
         """A process has a first change in a folder."""
@@ -66,7 +67,8 @@ class Workspace:
         self.base = Root(folder)
         self.base.hidden = hidden(self.base.path, registry.own)
         self.labels = Labels(settings, self.base.path)
-        self._plain = Folder.on(self.base, self.labels)
+        self._texts = registry.documents
+        self._plain = Folder.on(self.base, self.labels, self._texts)
         self._settings = settings
         self._home = home
         self._registry = registry
@@ -105,7 +107,7 @@ class Workspace:
         stack = self.stack(pid)
         if not stack.seen():
             return self._plain
-        return Folder.on(stack.view(), Sight(self.labels, self.scoped(pid), stack))
+        return Folder.on(stack.view(), Sight(self.labels, self.scoped(pid), stack), self._texts)
 
     async def take(
         self,

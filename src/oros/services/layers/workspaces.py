@@ -16,6 +16,7 @@ from oros.abi.ids import PERSON, Pid
 from oros.abi.message import Json
 from oros.abi.ports import Caller
 from oros.services.files.faults import explained
+from oros.services.files.folder import Texts
 from oros.services.files.labels import Settings
 from oros.services.files.names import show
 from oros.services.layers.change import Change, Record
@@ -74,6 +75,7 @@ class Workspaces:
         self._settings = settings
         self._home = home
         self.origin, self.own = origin, own
+        self.documents: Texts | None = None
         self._copies = copies
         self._spaces: dict[Path, Workspace] = {}
 

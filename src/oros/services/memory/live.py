@@ -90,6 +90,13 @@ class Memory:
         """The sources of a scope with their marks."""
         return await threaded(lambda: self.store.marks(scope))
 
+    @property
+    def meaning(self) -> str:
+        """What gives rows their meaning, and why it does not now; "" for nothing."""
+        if self._embedder is None:
+            return ""
+        return f"{self._embedder.name}: {self._failed}" if self._failed else self._embedder.name
+
     async def compact(self) -> None:
         """What was forgotten is not in the file's bytes any more."""
         await threaded(self.store.compact)

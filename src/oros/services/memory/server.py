@@ -43,6 +43,13 @@ class Owner:
 
 
 Whose = Callable[[Pid], Owner]
+Ended = Callable[[Pid, Pid], tuple[str, Label]]
+"""What a finished process came to, for a reader: `/mem/ended/PID`. Raises: NotFound."""
+
+
+def nothing_ended(_: Pid, pid: Pid) -> tuple[str, Label]:
+    """Where nobody notes what processes came to."""
+    raise NotFound(f"/mem/ended/{pid}: no such place", "there are self, user, app and always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,18 @@ class MemoryServer:
     """
 
     def __init__(
-        self, memory: Memory, clock: Clock, whose: Whose, secret: Callable[[str], bool]
+        self,
+        memory: Memory,
+        clock: Clock,
+        whose: Whose,
+        secret: Callable[[str], bool],
+        ended: Ended = nothing_ended,
     ) -> None:
         self._memory = memory
         self._clock = clock
         self._whose = whose
         self._secret = secret
+        self._ended = ended
 
     # ---- who sees what -------------------------------------------------------------------------
 
@@ -127,6 +140,11 @@ class MemoryServer:
         """A page of a note, and when and by whom it was written. Raises: NotFound, Invalid."""
         if offset < 0 or limit <= 0:
             raise Invalid("offset must be 0 or more, limit at least 1")
+        head, _, name = path.strip("/").partition("/")
+        if head == "ended" and name.isdigit():
+            text, label = self._ended(who.pid, Pid(int(name)))
+            value: dict[str, Json] = {"path": path, "size": len(text), "next": None}
+            return Outcome(value, (TextPart(text),), label=who.label | label)
         place = self._place(who, path)
         rows = [k for k in await self._rows(who, place) if k.source == place.source]
         if not place.source or not rows:
@@ -134,7 +152,7 @@ class MemoryServer:
         data = "".join(k.row.text for k in rows).encode("utf-8", "replace")
         start = border(data, min(offset, len(data)))
         end = border(data, min(start + max(limit, 4), len(data)))
-        value: dict[str, Json] = {
+        value = {
             "path": path,
             "size": len(data),
             "offset": start,
@@ -153,7 +171,8 @@ class MemoryServer:
         text = self._text(who, place, data)
         if place.scope != f"process:{who.pid}":
             self._may_replace(who, await self._memory.rows(place.scope, place.source))
-        kind: Kind = "always" if place.scope == "always" else "note"
+        kind: Kind = "fact" if place.source.startswith("facts/") else "note"
+        kind = "always" if place.scope == "always" else kind
         now = self._clock.wall()
         rows = [
             Row(piece, where, kind=kind, label=who.label, by=(who.pid, 0), at=now)

@@ -183,6 +183,11 @@ class Vault:
         found = {e.name: self._keep().get(e.name) for e in self.entries() if host in e.hosts}
         return {name: value for name, value in found.items() if value is not None}
 
+    def holds(self, text: str) -> bool:
+        """Whether a text holds the value of a secret. Raises: Corrupt, DeviceFailed."""
+        values = (self._keep().get(e.name) for e in self.entries())
+        return any(value in text for value in values if value)
+
     def rows(self) -> Json:
         """For a listing."""
         return [{"name": e.name, "hosts": list(e.hosts)} for e in self.entries()]

@@ -72,7 +72,7 @@ def pid_of(image: Image) -> str:
 
 
 def facts(event: ModelReplied) -> list[str]:
-    """What the model wants kept: each once, none empty; nothing if it did not hold to the schema."""
+    """What the model wants kept: each once, none empty; nothing if it is not as was asked."""
     found = wire.arguments(event.message.text)
     listed = found.get("facts") if isinstance(found, dict) else None
     if not isinstance(listed, list):

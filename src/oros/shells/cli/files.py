@@ -1,4 +1,4 @@
-"""Files on the command line: ls, cat, write, rm, find, grep.
+"""Files on the command line: ls, cat, write, rm, grep.
 
 `/work` is the folder where the person is; relative paths are below it. `/proc` is there, too.
 """
@@ -7,7 +7,6 @@ import posixpath
 import sys
 from argparse import ArgumentParser
 from base64 import b64decode
-from fnmatch import fnmatchcase
 from typing import Any
 
 from oros.abi.errors import Invalid, OrosError
@@ -119,24 +118,6 @@ def rm(session: Session, options: Options) -> int:
     return code
 
 
-def find(session: Session, options: Options) -> int:
-    """Find files by name."""
-    pattern = options.pattern if "*" in options.pattern else f"*{options.pattern}*"
-    found = [
-        e
-        for e in entries(session, options.path, DEEP)
-        if fnmatchcase(posixpath.basename(e["path"]).lower(), pattern.lower())
-    ]
-    session.give(options.output, found, [shown(e["path"]) for e in found])
-    return 0 if found else 1
-
-
-def find_options(parser: ArgumentParser) -> None:
-    """Words of find."""
-    parser.add_argument("pattern", metavar="NAME", help="part of a name, or a pattern with *")
-    parser.add_argument("path", nargs="?", default="", metavar="PATH")
-
-
 def grep(session: Session, options: Options) -> int:
     """Find text in files."""
     args = {"query": options.query, "path": path_of(options.path), "limit": options.limit}
@@ -163,6 +144,5 @@ VERBS = {
         write, write_options, ("oros write todo.txt buy milk", "date | oros write now.txt")
     ),
     "rm": Verb(rm, cat_options, ("oros rm old.csv", "oros rm a.txt b.txt"), False),  # noqa: FBT003
-    "find": Verb(find, find_options, ("oros find report", "oros find '*.csv' tables")),
     "grep": Verb(grep, grep_options, ("oros grep invoice", 'oros grep "due date" letters')),
 }

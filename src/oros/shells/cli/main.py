@@ -44,8 +44,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "cat": ("files", "print files"),
     "write": ("files", "write a file"),
     "rm": ("files", "remove files"),
-    "find": ("files", "find files by name"),
+    "find": ("find", "find files by name, and what stands in folders and memory"),
     "grep": ("files", "find text in files"),
+    "mem": ("memory", "list, search, add, correct or forget what is remembered"),
     "mount": ("mounts", "show a folder to all processes, and find what is in it"),
     "umount": ("mounts", "show a folder no more"),
     "models": ("machine", "list, fetch and test models"),
@@ -63,7 +64,7 @@ GROUPS = (
     ("your word", ("grants", "allow", "deny", "secret")),
     ("apps", ("apps", "install", "remove")),
     ("its changes", ("diff", "commit", "discard", "undo", "redo")),
-    ("files", ("ls", "cat", "write", "rm", "find", "grep", "mount", "umount")),
+    ("files", ("ls", "cat", "write", "rm", "find", "grep", "mount", "umount", "mem")),
     ("machine", ("models", "slots", "doctor", "boot", "halt", "status", "version")),
 )
 
@@ -118,7 +119,11 @@ def command(session: Session, words: Sequence[str]) -> int:
     verb = importlib.import_module(f"oros.shells.cli.{module}").VERBS[name]
     if name == "kill":
         rest = importlib.import_module("oros.shells.cli.parse").signals(rest)
-    return int(verb.run(session, verb.parser(name, about).parse_args(rest)))
+    parser = verb.parser(name, about)
+    mixed = name == "mem"  # its words may stand behind options
+    return int(
+        verb.run(session, (parser.parse_intermixed_args if mixed else parser.parse_args)(rest))
+    )
 
 
 def unknown(name: str) -> Invalid:

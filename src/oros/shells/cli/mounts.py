@@ -31,7 +31,8 @@ def status(session: Session, options: Options) -> int:
     rows = [[f"/home/{m['name']}", m["right"], indexed(m.get("index")), m["folder"]] for m in found]
     lines = list(draw.table(("MOUNT", "RIGHT", "INDEX", "FOLDER"), rows, session.terminal.width))
     for row in found:
-        lines += [f"  {f['path']}: {f['why']}" for f in (row.get("index") or {}).get("failed", ())]
+        index = row.get("index") or {}
+        lines += [f"  {line}" for line in (*index.get("failures", ()), *index.get("notes", ()))]
     session.give(options.output, found, lines if rows else ["nothing is mounted (oros mount DIR)"])
     return 0
 
@@ -40,8 +41,9 @@ def indexed(index: dict[str, Any] | None) -> str:
     """How far an index is, in some words."""
     if not index:
         return "none"
-    failed = f", {index['failures']} unread" if index.get("failures") else ""
-    return f"{index['state']} {index['done']}/{index['total']}{failed}"
+    failed = f", {index['failed']} unread" if index.get("failed") else ""
+    why = f": {index['why']}" if index.get("why") else ""
+    return f"{index['state']} {index['done']}/{index['total']}{failed}{why}"
 
 
 def umount(session: Session, options: Options) -> int:
