@@ -1,0 +1,89 @@
+"""What the user and processes remember, and folders that are found in: also after `kill -9`."""
+
+import json
+
+from tests.journeys.test_changes import goal
+
+from oros.abi.errors import NotFound
+
+GONE = NotFound.exit_code
+
+
+def test_what_the_user_tells_is_there_until_they_forget_it(machine) -> None:
+    machine.oros("mem", "add", "the rent is due on the 5th", "--name", "rent")
+    machine.kill_daemon()
+    row = machine.json("mem")[0]
+    assert (row["scope"], row["name"], row["integrity"]) == ("user", "rent", 3)
+    hits = machine.json("mem", "find", "when is the rent due")
+    assert hits[0]["path"] == "/mem/user/rent"
+    assert machine.json("mem", "why", str(row["id"]))["process"]["program"] == "you"
+    right = machine.json("mem", "correct", str(row["id"]), "the rent is due on the 7th")
+    assert "7th" in machine.oros("cat", "/mem/user/rent").stdout
+    assert machine.oros("mem", "forget", str(right["id"])).returncode == 0
+    assert machine.json("mem") == []
+    machine.oros("halt")
+    assert b"rent is due" not in (machine.home / "memory.db").read_bytes()
+
+
+def test_what_stands_always_is_told_to_later_processes(machine) -> None:
+    machine.oros("mem", "add", "I live in Bonn", "--always")
+    pid = machine.start(goal(["list", {"path": "/mem"}]), "-p", "steps")
+    machine.oros("wait", str(pid))
+    assert "I live in Bonn" in machine.oros("cat", f"/proc/{pid}/context").stdout
+
+
+def test_processes_remember_and_can_not_speak_for_the_user(machine) -> None:
+    pid = machine.start(
+        goal(
+            ["write", {"path": "/mem/self/a", "text": "mine alone"}],
+            ["write", {"path": "/mem/user/b", "text": "for all"}],
+            ["read", {"path": "/mem/user/b"}],
+        ),
+        "-p",
+        "steps",
+    )
+    assert machine.oros("wait", str(pid)).returncode == 0
+    assert {r["scope"] for r in machine.json("mem")} == {"user", f"process:{pid}"}
+    other = machine.start(goal(["list", {"path": "/mem", "depth": 1}],
+                               ["search", {"path": "/mem", "query": "mine alone"}]),
+                          "-p", "steps")  # fmt: skip
+    machine.oros("wait", str(other))
+    assert (
+        "mine alone" not in machine.oros("log", str(other), "-o", "json").stdout.split('"hits"')[-1]
+    )
+
+
+def test_a_folder_is_found_in_and_follows_what_is_changed(machine) -> None:
+    notes = machine.work.parent / "notes"
+    notes.mkdir()
+    (notes / "zoo.txt").write_text("Zebras\n\nThe zebra counts 4711 stripes.\n")
+    (notes / "locked.pdf").write_bytes(b"%PDF-1.4 no more")
+    assert machine.oros("mount", str(notes), "--index", "--ro").returncode == 0
+    row = machine.json("mount")[0]
+    assert (row["name"], row["right"], row["index"]["state"]) == ("notes", "r", "ready")
+    assert any("locked.pdf" in line for line in row["index"]["failures"])
+    assert "locked.pdf" in machine.oros("mount", "--status").stdout
+    hits = machine.json("find", "how many stripes has a zebra")
+    assert hits[0]["path"] == "/home/notes/zoo.txt"
+    machine.kill_daemon()
+    hits = machine.json("find", "zebra stripes", "/home/notes")
+    assert hits[0]["path"] == "/home/notes/zoo.txt"
+    assert machine.oros("umount", "notes").returncode == 0
+    assert machine.oros("find", "how many stripes has a zebra").returncode == 1
+
+
+def test_wrong_words_are_one_line_each(machine) -> None:
+    for words, code in (
+        (("mem", "why", "99"), GONE),
+        (("mem", "why", "x"), 2),
+        (("mem", "forget", "99"), GONE),
+        (("mem", "correct", "1"), 2),
+        (("mem", "add"), 2),
+        (("mount", "/no/such/folder"), GONE),
+        (("mount", str(machine.home)), None),
+        (("umount", "nothing"), GONE),
+    ):
+        found = machine.oros(*words)
+        assert found.returncode == code or (code is None and found.returncode), (words, found)
+        assert len(found.stderr.strip().splitlines()) == 1, (words, found.stderr)
+    assert json.loads(machine.oros("mount", "-o", "json").stdout) == []
