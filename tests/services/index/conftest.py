@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oros.abi.labels import USER
+from oros.abi.labels import USER, Label
 from oros.abi.ports import Caller
 from oros.drivers.clock.wall import WallClock
 from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
@@ -78,6 +78,9 @@ class House:
     def search(self, query: str, path: str = "", limit: int = 10) -> list[dict]:
         who = Caller(7, "k", USER)
         return asyncio.run(self.folder.search(who, path, query, limit)).value["hits"]
+
+    def label(self, query: str) -> Label:
+        return asyncio.run(self.folder.search(Caller(7, "k", USER), "", query, 9)).label
 
     def read(self, path: str, offset: int = 0, limit: int = 10_000):
         return asyncio.run(self.folder.read(Caller(7, "k", USER), path, offset, limit))

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from tests.services.index import samples
 
+from oros.abi.labels import Integrity, Label
+from oros.services.files import marks
 from oros.services.index.inside import scans
 from oros.services.index.inside.page import Page, Read, Unread
 
 needs_files = pytest.mark.skipif(
     importlib.util.find_spec("kreuzberg") is None, reason="needs the extra `files`"
 )
+WEB = Label(Integrity.THIRD, None, frozenset({"web:x.example"}))
 sees = scans._languages() or importlib.util.find_spec("rapidocr")
 
 
@@ -38,6 +41,7 @@ def scanned(path: Path, pictures: list[Path]) -> None:
 @pytest.mark.skipif(not sees, reason="needs the extra `ocr` or tesseract")
 def test_a_picture_and_a_scan_are_read(house, tmp_path):
     picture(house.top / "a.png", "Invoice 48213")
+    marks.put(house.top / "a.png", WEB)
     picture(tmp_path / "b.png", "Total 1995 EUR")
     scanned(house.top / "b.pdf", [tmp_path / "b.png"])
     status = house.index()
@@ -46,7 +50,10 @@ def test_a_picture_and_a_scan_are_read(house, tmp_path):
     assert (hit["path"], hit["place"]) == ("a.png", "picture")
     (hit,) = house.search("1995", limit=1)
     assert (hit["path"], hit["place"]) == ("b.pdf", "page 1")
-    assert {k.row.label.integrity for k in house.store.rows(house.indexer.scope)} == {0}
+    rows = house.store.rows(house.indexer.scope)
+    assert {k.row.label.integrity for k in rows} == {0}
+    assert all(("web:x.example" in k.row.label.origins) == (k.source == "a.png") for k in rows)
+    assert "web:x.example" in house.label("48213").origins
 
 
 @needs_files

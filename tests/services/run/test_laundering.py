@@ -157,6 +157,17 @@ def test_a_file_that_the_user_moves_keeps_its_label(bench, move: str, restart: b
     assert not known(bench.run(9, "print(1)"))
 
 
+def test_a_copy_of_a_marked_file_is_known_when_it_is_found(bench: Bench) -> None:
+    """The machine knows nothing of it but what stands on the file."""
+    bench.write(7, "f")
+    bench.commit(7)
+    (bench.work / "sub").mkdir()
+    shutil.copy2(bench.work / "f", bench.work / "sub" / "g")
+    found = asyncio.run(bench.space.search(bench.who(9), "sub", "eve", 9))
+    assert found.value["hits"]
+    assert known(found.label)
+
+
 def test_a_program_does_not_take_a_mark_off(bench: Bench) -> None:
     bench.write(7, "f")
     bench.commit(7)

@@ -8,13 +8,13 @@ Long work is done in threads; a call that is cancelled returns when its thread h
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from oros.abi.errors import AccessDenied, Invalid
-from oros.abi.labels import Label
+from oros.abi.labels import NOTHING, Label
 from oros.abi.message import Json, TextPart
 from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
@@ -160,7 +160,16 @@ class Folder:
             except TimeoutError:
                 at, hunt.more = "", True
         value = {"hits": hunt.hits, "more": hunt.more}
-        return Outcome(value, label=who.label | self._labels.within(at))
+        label = who.label | self._labels.within(at)
+        return Outcome(value, label=label | self.label_of({h["path"] for h in hunt.hits}))
+
+    def label_of(self, paths: Iterable[str]) -> Label:
+        """The join of the labels of files, as listings name them."""
+        label = NOTHING
+        for path in map(self.spelled, paths):
+            if (status := self._root.found(path)) is not None:
+                label |= self._labels.of(path, status)
+        return label
 
     async def stat(self, who: Caller, path: str) -> Outcome:
         """`{"path", "kind", "size", "time", "label"}`; `time` in seconds since 1970.

@@ -66,7 +66,7 @@ class IndexedFolder:
         if status["state"] != "ready":
             why = f": {status['why']}" if "why" in status else ""
             value["index"] = f"{status['state']}, {status['left']} files left{why}"
-        return Outcome(value, label=lines.label)
+        return Outcome(value, label=lines.label | self.folder.label_of({h["path"] for h in hits}))
 
     async def _cells(self, top: str, query: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Lines of documents, and cells of sheets, that hold the query."""
