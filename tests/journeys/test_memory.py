@@ -16,6 +16,9 @@ def test_what_the_user_tells_is_there_until_they_forget_it(machine) -> None:
     assert (row["scope"], row["name"], row["integrity"]) == ("user", "rent", 3)
     hits = machine.json("mem", "find", "when is the rent due")
     assert hits[0]["path"] == "/mem/user/rent"
+    short = machine.oros("mem").stdout.splitlines()[1].split()[0]
+    assert short == f"{row['id'] >> 32}.{row['id'] % 2**32}"
+    assert machine.json("mem", "why", short)["id"] == row["id"]
     assert machine.json("mem", "why", str(row["id"]))["process"]["program"] == "you"
     right = machine.json("mem", "correct", str(row["id"]), "the rent is due on the 7th")
     assert "7th" in machine.oros("cat", "/mem/user/rent").stdout

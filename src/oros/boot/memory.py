@@ -27,6 +27,7 @@ from oros.services.memory.live import Memory
 from oros.services.memory.rows import Kept, label_plain
 from oros.services.memory.server import MemoryServer, Owner, standing
 from oros.services.memory.store import Store as Rows
+from oros.services.memory.vectors import SHIFT
 from oros.services.secrets.vault import Vault
 from oros.services.weights.catalog import MINILM
 from oros.services.weights.pull import place
@@ -180,8 +181,9 @@ def row(kept: Kept) -> dict[str, Json]:
 
 
 def number(args: Mapping[str, Json]) -> int:
-    """The number of a row. Raises: Invalid."""
+    """The number of a row, or its scope's and its own: `2.1`. Raises: Invalid."""
+    scope, _, own = str(args.get("id", "")).rpartition(".")
     try:
-        return int(args.get("id", ""))
+        return (int(scope) << SHIFT) + int(own) if scope else int(own)
     except (TypeError, ValueError) as e:
         raise Invalid(f"{args.get('id')!r} is no number of a memory", "oros mem lists them") from e

@@ -29,7 +29,7 @@ def mem(session: Session, options: Options) -> int:
     rows = session.machine().query("memory")
     lines = draw.table(
         ("ID", "SCOPE", "NAME", "TRUST", "TEXT"),
-        [[str(r["id"]), r["scope"], r["name"], trust(r), plain(r["text"])] for r in rows],
+        [[number(r["id"]), r["scope"], r["name"], trust(r), plain(r["text"])] for r in rows],
         session.terminal.width,
         "SCOPE NAME TRUST TEXT",
     )
@@ -41,7 +41,7 @@ def find(session: Session, options: Options) -> int:
     """What answers some words, best first."""
     args = {"query": " ".join(options.words), "path": "/mem", "limit": options.limit}
     hits = session.call("search", **args)["hits"]
-    lines = [f"{h['id']:>5}  {h['path']}  {plain(h['text'])}" for h in hits]
+    lines = [f"{number(h['id']):>5}  {h['path']}  {plain(h['text'])}" for h in hits]
     session.give(options.output, hits, [draw.fit(x, session.terminal.width) for x in lines])
     return 0 if hits else 1
 
@@ -63,7 +63,7 @@ def why(session: Session, options: Options) -> int:
     by = found["process"]
     who = "you" if not by["pid"] else f"process {by['pid']} ({by['program'] or 'gone'})"
     lines = [
-        f"{found['id']}  {found['scope']}/{found['name']}  ({found['kind']})",
+        f"{number(found['id'])}  {found['scope']}/{found['name']}  ({found['kind']})",
         f"text:   {plain(found['text'])}",
         f"by:     {who}{': ' + by['goal'] if by['goal'] else ''}",
         f"when:   {time.strftime('%Y-%m-%d %H:%M', time.localtime(found['at']))}",
@@ -77,7 +77,9 @@ def why(session: Session, options: Options) -> int:
 def correct(session: Session, options: Options) -> int:
     """Put your own text in the place of a row."""
     if len(options.words) < 2:
-        raise Invalid("mem correct: which one, and what is right?", "oros mem correct 12 'it is 7'")
+        raise Invalid(
+            "mem correct: which one, and what is right?", "oros mem correct 2.1 'it is 7'"
+        )
     args = {"id": options.words[0], "text": " ".join(options.words[1:])}
     return long(session, "memory.correct", args, options.output)
 
@@ -85,6 +87,11 @@ def correct(session: Session, options: Options) -> int:
 def forget(session: Session, options: Options) -> int:
     """Forget rows: they are gone from every index and from the file."""
     return long(session, "memory.forget", {"ids": options.words}, options.output)
+
+
+def number(row: int) -> str:
+    """A row's number as people can type it: that of its scope and its own in it."""
+    return f"{row >> 32}.{row & 0xFFFFFFFF}"
 
 
 def trust(row: dict[str, Any]) -> str:
@@ -107,5 +114,5 @@ def mem_options(parser: ArgumentParser) -> None:
 
 
 VERBS = {
-    "mem": Verb(mem, mem_options, ("oros mem add 'I live in Bonn' --always", "oros mem why 12"))
+    "mem": Verb(mem, mem_options, ("oros mem add 'I live in Bonn' --always", "oros mem why 2.1"))
 }
