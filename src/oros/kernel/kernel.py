@@ -50,8 +50,8 @@ class Kernel:
             self._first(PERSON, PERSON_PROGRAM)
             self._first(INIT, init)
         for row in (m.table[PERSON], m.table[INIT]):  # a machine of old knew fewer
-            missing = [p for p in control.SYSTEM_MOUNTS if p not in row.mounts]
-            m.journal.write(*((row, Mounted(point)) for point in missing))
+            if missing := [p for p in control.SYSTEM_MOUNTS if p not in row.mounts]:
+                m.journal.write(*((row, Mounted(point)) for point in missing))
         for row in m.table:
             if row.alive and row.on in ("child", "timer", "person", "message"):
                 self._repark(row)
