@@ -58,8 +58,7 @@ def test_every_kind_is_found_by_file_and_place(house):
     }
     found = {q: house.search(q)[0] for q in wanted}
     assert {q: (h["path"], h["place"]) for q, h in found.items()} == wanted
-    menus = house.search("MENUWORD FOOTERWORD", path="e.html")
-    assert not [h for h in menus if "MENUWORD" in h["text"] or "FOOTERWORD" in h["text"]]
+    assert not house.search("MENUWORD FOOTERWORD urchins lynx", path="e.html")
     ranked = house.search("what does the otter eat")[0]
     assert (ranked["path"], ranked["place"]) == ("b.docx", "Two")
     assert ranked["score"] < 1

@@ -11,7 +11,7 @@ from oros.services.index.cache import Cache
 from oros.services.index.extract import Answer, Reader
 from oros.services.index.inside.page import Page
 from oros.services.index.stage import Stage, digest, ending_of, staged, sweep
-from oros.services.memory.live import threaded
+from oros.services.threads import threaded
 
 MAX_DOCUMENT = 256 << 20
 PLAIN = frozenset({"text", "code", "markdown", "table"})

@@ -12,8 +12,9 @@ from oros.services.index.documents import PLAIN, Documents
 from oros.services.index.indexer import Indexer, spelled
 from oros.services.index.inside.page import Read
 from oros.services.index.marks import Mark
-from oros.services.memory.live import Memory, threaded
+from oros.services.memory.live import Memory
 from oros.services.memory.rows import Hit
+from oros.services.threads import threaded
 
 SHOWN = 300
 """Characters of a row that a hit shows."""

@@ -29,8 +29,9 @@ from oros.services.index.inside import office, scans
 from oros.services.index.marks import Mark, hidden, mark_of, read_mark
 from oros.services.index.scan import scan
 from oros.services.index.stage import Stage, ending_of, staged
-from oros.services.memory.live import Memory, threaded
+from oros.services.memory.live import Memory
 from oros.services.memory.rows import Row
+from oros.services.threads import threaded
 
 MAX_TEXT = 64 << 20
 BATCH, BATCH_BYTES = 64, 64 << 20

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from oros.abi.errors import AccessDenied, Invalid, OrosError
 from oros.abi.ids import PERSON, Pid, Seq
@@ -28,9 +28,7 @@ from oros.services.layers.change import Change
 from oros.services.layers.fill import Fill, removed, written
 from oros.services.layers.held import runs_later
 from oros.services.layers.stack import Stack
-
-T = TypeVar("T")
-
+from oros.services.threads import threaded
 
 Origin = Callable[[Pid], tuple[Pid, Seq] | None]
 """Whose changes, as of which event of that one's journal, a process began with."""
@@ -306,13 +304,3 @@ def told(taken: Taken) -> dict[str, Json]:
     elif taken.waits:
         value["waits"] = {show(p): w for p, w in list(taken.waits.items())[:20]}
     return value
-
-
-async def threaded(work: Callable[[], T]) -> T:
-    """Do `work` in a thread; it is never left half done: a cancelled caller waits for its end."""
-    done = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        await asyncio.wait([done])
-        raise

@@ -23,7 +23,8 @@ from oros.services.layers.change import Change, Record
 from oros.services.layers.diff import text_of
 from oros.services.layers.held import runs_later
 from oros.services.layers.tree import remove_tree
-from oros.services.layers.workspace import Origin, Reviewed, T, Workspace, threaded
+from oros.services.layers.workspace import Origin, Reviewed, Workspace
+from oros.services.threads import T, threaded
 
 KEPT_SECONDS = 30 * 86400.0
 """How long a change can be undone: what it replaced takes room on the disk."""

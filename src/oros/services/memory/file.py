@@ -4,6 +4,7 @@ One connection writes, one reads what was committed. Here is what all changes of
 the changes themselves are in store.py.
 """
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -161,8 +162,9 @@ class File:
             if only is None:
                 found = db.execute("SELECT id FROM pending LIMIT ?", (limit,))
             else:
-                here = ",".join(str(int(i)) for i in only[:limit])
-                found = db.execute(f"SELECT id FROM pending WHERE id IN ({here})")  # noqa: S608
+                here = json.dumps([int(i) for i in only[:limit]])
+                text = "SELECT id FROM pending WHERE id IN (SELECT value FROM json_each(?))"
+                found = db.execute(text, (here,))
             text = "SELECT id,before,text FROM seen WHERE id=?"
             return [pair for (i,) in list(found) for pair in db.execute(text, (i,))]
 

@@ -6,15 +6,14 @@ moment later. A model that does not answer delays vectors, never rows or searche
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from oros.abi.errors import OrosError
 from oros.abi.labels import Label
 from oros.abi.ports import Clock, Embedder
 from oros.services.memory.rows import Found, Kept, Pair, Row, Vector, near
 from oros.services.memory.store import Store
+from oros.services.threads import threaded
 
-T = TypeVar("T")
 AT_ONCE = 8
 """So many new rows are embedded before `put` returns; more are left to `keep`."""
 BATCH = 32
@@ -186,13 +185,3 @@ class Memory:
                 return (await self._embedder.embed([query], query=True))[0]
         except (OrosError, TimeoutError):
             return None  # words alone decide
-
-
-async def threaded(work: Callable[[], T]) -> T:
-    """Do it in a thread. When cancelled, wait until it is done: it can't be stopped."""
-    done = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        await asyncio.wait([done])
-        raise

@@ -164,7 +164,7 @@ def salvage(path: Path) -> None:
             with whole(db):
                 for table in MAIN:  # names of our own
                     db.execute(
-                        f"INSERT INTO main.{table} SELECT * FROM old.{table} NOT INDEXED LIMIT -1"  # noqa: S608
+                        f"INSERT INTO main.{table} SELECT * FROM old.{table} NOT INDEXED LIMIT -1"  # noqa: S608 - ours
                     )
             db.execute("DETACH old")
             prepare(db)

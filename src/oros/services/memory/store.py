@@ -16,6 +16,7 @@ from oros.services.memory.file import File
 from oros.services.memory.rows import Found, Hit, Kept, Row, Vector
 from oros.services.memory.table import (
     COLUMNS,
+    NAMED,
     RETIRED,
     after,
     assign,
@@ -156,8 +157,7 @@ class Store(File):
         """A row, also a superseded one. Raises: NotFound."""
         with self._read() as db:
             for found in db.execute(
-                f"SELECT {COLUMNS}, scope.name FROM row JOIN scope ON scope.id=row.scope"  # noqa: S608
-                " WHERE row.id=? AND (expires IS NULL OR expires>?)",
+                f"{NAMED} WHERE row.id=? AND (expires IS NULL OR expires>?)",
                 (row, now),
             ):
                 return kept(found[:-1], found[-1])

@@ -10,6 +10,7 @@ from oros.services.memory.rows import Kept, Row, label_of, label_text
 from oros.services.memory.vectors import SHIFT, span
 
 COLUMNS = "row.id,source,place,ord,kind,label,pid,seq,at,expires,supersedes,text"
+NAMED = f"SELECT {COLUMNS}, scope.name FROM row JOIN scope ON scope.id=row.scope"  # noqa: S608 - ours
 INSERT = """INSERT INTO
 row(id,scope,source,ord,live,place,text,kind,label,pid,seq,at,expires,supersedes)
 VALUES(?,?,?,?,1,?,?,?,?,?,?,?,?,?)"""
@@ -98,10 +99,9 @@ def befores(rows: Iterable[tuple[int, str]]) -> dict[int, str]:
 
 def after(db: apsw.Connection, scope: int, source: str, place: int) -> list[int]:
     """The rows that have what stands at a place before them."""
-    where = "scope=?1 AND source=?2 AND live=1"
     found = db.execute(
-        f"SELECT id FROM row WHERE {where} AND ord="  # noqa: S608
-        f"(SELECT min(ord) FROM row WHERE {where} AND ord>?3)",
+        "SELECT id FROM row WHERE scope=?1 AND source=?2 AND live=1 AND ord="
+        "(SELECT min(ord) FROM row WHERE scope=?1 AND source=?2 AND live=1 AND ord>?3)",
         (scope, source, place),
     )
     return [i for (i,) in found]
@@ -138,8 +138,7 @@ def load(db: apsw.Connection, ids: Iterable[int], now: float) -> Iterator[Kept]:
     """Rows that have not expired, in the order of `ids`."""
     for i in ids:
         for found in db.execute(
-            f"SELECT {COLUMNS}, scope.name FROM row JOIN scope ON scope.id=row.scope"  # noqa: S608
-            " WHERE row.id=? AND live=1 AND (expires IS NULL OR expires>?)",
+            f"{NAMED} WHERE row.id=? AND live=1 AND (expires IS NULL OR expires>?)",
             (i, now),
         ):
             yield kept(found[:-1], found[-1])

@@ -34,7 +34,6 @@ from oros.services.layers.workspace import (
     Taken,
     Workspace,
     reviewed,
-    threaded,
     told,
 )
 from oros.services.run.cells import CPU_SECONDS as CELL_CPU_SECONDS
@@ -43,6 +42,7 @@ from oros.services.run.changes import Changed, changes_of
 from oros.services.run.earlier import celled, parts_of
 from oros.services.run.output import SHOWN, cut, last_words, python_error, readable, wants_network
 from oros.services.run.starter import CODE
+from oros.services.threads import threaded
 
 HOME = "/work"
 PACKAGES = "/packages"

@@ -98,7 +98,7 @@ class Loaded:
                 str(model), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer))
-        except Exception as e:
+        except Exception as e:  # both libraries raise plain ones for a file that is no model
             raise DeviceFailed(f"{model.name} can't be loaded: {e}") from e
         self._tokenizer.enable_truncation(TOKENS)
         self._tokenizer.no_padding()
@@ -120,7 +120,7 @@ class Loaded:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         try:
             hidden: Any = self._session.run(None, feed)[0]
-        except Exception as e:
+        except Exception as e:  # the library's errors have no class of their own that is public
             raise DeviceFailed(f"the model failed: {e}") from e
         means = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
         means /= np.linalg.norm(means, axis=1, keepdims=True)

@@ -11,22 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from oros.abi.errors import (
-    BadReply,
-    Busy,
-    DeviceFailed,
-    NoDevice,
-    NotAuthorized,
-    OrosError,
-    TimedOut,
-    TooBig,
-    Unreachable,
-)
+from oros.abi.errors import BadReply
+from oros.drivers.answers import CONNECT, meaning, refusal
 
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECT = 10.0
 TOTAL = 60.0
 """Seconds for one request."""
 BATCH = 64
@@ -77,14 +67,14 @@ class OpenAIEmbedder:
                 self._url, data=json.dumps(body).encode(), headers=headers
             ) as reply:
                 if reply.status != 200:
-                    raise await refusal(reply)
+                    raise await refusal(reply, lambda why, *_: BadReply(why))
                 data = await reply.content.read(MOST)
                 while more := await reply.content.read(MOST):
                     data += more
                     if len(data) > MOST:
                         raise BadReply(f"{self._url} sent more than {MOST >> 20} MB")
         except (aiohttp.ClientError, TimeoutError) as e:
-            raise self._meaning(e) from e
+            raise meaning(e, self._url, f"took longer than {self._total:g} seconds") from e
         return self._vectors(data, len(texts))
 
     def _vectors(self, data: bytes, count: int) -> list[bytes]:
@@ -99,22 +89,6 @@ class OpenAIEmbedder:
             raise BadReply(f"{self._url} sent {len(found)} vectors of {sorted(sizes)}, not {count}")
         self.dims = sizes.pop()
         return found
-
-    def _meaning(self, e: Exception) -> OrosError:
-        """What an error of the connection means."""
-        import aiohttp
-
-        match e:
-            case aiohttp.ConnectionTimeoutError():
-                return Unreachable(f"nobody answers at {self._url} within {CONNECT:g} seconds")
-            case TimeoutError():
-                return TimedOut(f"{self._url} took longer than {self._total:g} seconds")
-            case aiohttp.ClientPayloadError():
-                return BadReply("the answer broke off")
-            case aiohttp.InvalidURL():
-                return NoDevice(f"{self._url} is no address", "mend base_url in config.toml")
-            case _:
-                return Unreachable(f"{self._url}: {e}")
 
     def _opened(self) -> "aiohttp.ClientSession":
         import aiohttp
@@ -143,24 +117,3 @@ def unit(numbers: Sequence[Any]) -> bytes:
     if sys.byteorder == "big":
         found.byteswap()
     return found.tobytes()
-
-
-async def refusal(reply: "aiohttp.ClientResponse") -> OrosError:
-    """What a status that is not 200 means."""
-    said = (await reply.content.read(4096)).decode("utf-8", "replace")
-    why = f"{reply.url.host} answered {reply.status}: {said.strip()[:200]}"
-    match reply.status:
-        case 401 | 403:
-            return NotAuthorized(why, "look at the key that key_env names")
-        case 404:
-            return NoDevice(why, "look at base_url and model in config.toml")
-        case 408 | 504:
-            return TimedOut(why)
-        case 413:
-            return TooBig(why)
-        case 429:
-            return Busy(why, "it is tried again")
-        case status if status >= 500:
-            return DeviceFailed(why)
-        case _:
-            return BadReply(why)

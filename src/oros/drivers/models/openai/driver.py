@@ -7,31 +7,20 @@ the kernel's; this maps errors, and closing the iterator closes the connection.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from oros.abi.errors import (
-    BadReply,
-    Busy,
-    DeviceFailed,
-    NoDevice,
-    NotAuthorized,
-    OrosError,
-    TimedOut,
-    TooBig,
-    Unreachable,
-)
+from oros.abi.errors import BadReply, NoDevice, OrosError, TooBig
 from oros.abi.message import Json
 from oros.abi.ports import Delta, ModelInfo, ModelRequest
+from oros.drivers.answers import CONNECT, meaning, refusal
 from oros.drivers.models.openai.dialect import Chunks, body_of, error_of
 from oros.drivers.models.openai.sse import Events
 
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECT = 10.0
 IDLE = 120.0
 """Seconds without a byte after which a stream counts as hung."""
 
@@ -65,7 +54,7 @@ class OpenAIModel:
         try:
             async with self._opened().post(self._url, data=body, headers=self._headers()) as reply:
                 if reply.status != 200:
-                    raise await refusal(reply)
+                    raise await refusal(reply, refused)
                 if "json" in reply.content_type:
                     raise plain_reply(await reply.read())
                 if "event-stream" not in reply.content_type:
@@ -74,27 +63,7 @@ class OpenAIModel:
                 async for batch in self._batches(reply, request):
                     yield batch
         except (aiohttp.ClientError, TimeoutError) as e:
-            raise self._meaning(e) from e
-
-    def _meaning(self, e: Exception) -> OrosError:
-        """What an error of the connection means."""
-        import aiohttp
-
-        match e:
-            case aiohttp.ConnectionTimeoutError():
-                return Unreachable(f"nobody answers at {self._url} within {CONNECT:g} seconds")
-            case TimeoutError():
-                return TimedOut(f"{self._url} was silent for {self._idle:g} seconds")
-            case aiohttp.ClientConnectorCertificateError():
-                return Unreachable(f"{self._url} has a bad certificate: {e.certificate_error}")
-            case aiohttp.ClientConnectorError():
-                return Unreachable(f"nobody answers at {self._url}: {e.os_error.strerror}")
-            case aiohttp.ClientPayloadError():
-                return BadReply("the stream broke off")
-            case aiohttp.InvalidURL():
-                return NoDevice(f"{self._url} is no address", "mend base_url in config.toml")
-            case _:
-                return Unreachable(f"{self._url}: {e}")
+            raise meaning(e, self._url, f"was silent for {self._idle:g} seconds") from e
 
     async def _batches(
         self, reply: "aiohttp.ClientResponse", request: ModelRequest
@@ -144,6 +113,12 @@ class OpenAIModel:
             self._session = None
 
 
+def refused(why: str, status: int, error: dict[str, Json], wait: float | None) -> OrosError:
+    """What a status means that is a matter of this dialect."""
+    found = error_of(status, error, wait)
+    return found if isinstance(found, TooBig) else NoDevice(why, "the request was refused")
+
+
 def encoded(body: Mapping[str, Json]) -> bytes:
     """A body as JSON, by the encoder that takes a third; half surrogates by the other."""
     try:
@@ -160,55 +135,3 @@ def plain_reply(data: bytes) -> OrosError:
         return BadReply(f"the server sent broken JSON: {data[:80]!r}")
     error = found.get("error") if isinstance(found, dict) else None
     return error_of(200, error, None) if error else BadReply("the server does not stream")
-
-
-async def refusal(reply: "aiohttp.ClientResponse") -> OrosError:
-    """What a status that is not 200 means."""
-    error = error_in((await reply.content.read(65536)).decode("utf-8", "replace"))
-    why = f"{reply.url.host} answered {reply.status}: {error['message']}"
-    wait = retry_after(reply.headers)
-    match reply.status:
-        case 401 | 403:
-            return NotAuthorized(why, "look at the key that key_env names")
-        case 404:
-            return NoDevice(why, "look at base_url and model in config.toml")
-        case 408 | 504:
-            return TimedOut(why, retry_after=wait)
-        case 413:
-            return TooBig(why)
-        case 429:
-            return Busy(why, "it is tried again", wait)
-        case status if status >= 500:
-            return DeviceFailed(why, retry_after=wait)
-        case status:
-            found = error_of(status, error, wait)
-            return found if isinstance(found, TooBig) else NoDevice(why, "the request was refused")
-
-
-def error_in(data: str) -> dict[str, Json]:
-    """The error of a body, its message in one line; of a web page only that it is one."""
-    try:
-        found: Json = json.loads(data)
-    except (ValueError, RecursionError):
-        page = "<html" in data[:500].lower()
-        text = "a web page instead of an answer" if page else " ".join(data.split())[:200]
-        return {"message": text}
-    error = found.get("error", found) if isinstance(found, dict) else found
-    if not isinstance(error, dict):
-        error = {"message": error}
-    message = " ".join(str(error.get("message", error)).split())[:300]
-    return {**error, "message": message}
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from a number or from a date beside the server's own (RFC 9110, 10.2.3)."""
-    text = headers.get("Retry-After")
-    if not text:
-        return None
-    if text.replace(".", "", 1).isdecimal():
-        return float(text)
-    try:
-        now = parsedate_to_datetime(headers["Date"])
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (KeyError, ValueError, TypeError):
-        return None
