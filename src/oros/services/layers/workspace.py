@@ -100,6 +100,10 @@ class Workspace:
         """The labels of files that are only in a process's layers."""
         return Labels(self._settings, self.base.path, f"{pid}/")
 
+    def changed(self, pid: Pid) -> bool:
+        """Whether a process sees anything else than what is in the folder."""
+        return pid != PERSON and bool(self.stack(pid).seen())
+
     def sight(self, pid: Pid) -> Folder:
         """The folder as a process sees it, to read."""
         stack = self.stack(pid)
@@ -232,7 +236,7 @@ class Reviewed:
     def __init__(self, space: Workspace) -> None:
         self.space = space
         self.read, self.list = space.read, space.list
-        self.search, self.stat = space.search, space.stat
+        self.search, self.stat, self.changed = space.search, space.stat, space.changed
 
     async def write(self, who: Caller, path: str, data: bytes) -> Outcome:
         """As the workspace's."""
