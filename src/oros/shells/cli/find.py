@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from fnmatch import fnmatchcase
 from typing import Any
 
-from oros.abi.errors import OrosError
+from oros.abi.errors import Invalid, OrosError
 from oros.shells.cli import draw
 from oros.shells.cli.files import DEEP, entries, on, path_of, shown
 from oros.shells.cli.parse import Options, Verb
@@ -16,6 +16,8 @@ EVERYWHERE = ("/home", "/mem")
 
 def find(session: Session, options: Options) -> int:
     """Find files by name where you are, and passages in mounted folders and memory."""
+    if not options.words.strip():
+        raise Invalid("find: what?", "oros find --help")
     named = by_name(session, options.words, options.path)
     hits: list[dict[str, Any]] = []
     if not options.name and "*" not in options.words:
@@ -46,7 +48,7 @@ def passages(session: Session, path: str, options: Options) -> list[dict[str, An
         session.terminal.note(f"oros: {path}: {e}", "yellow")
         return []
     if value.get("index"):
-        session.terminal.note(f"oros: {path}: the index is {value['index']}", "yellow")
+        session.terminal.note(f"oros: not all is indexed yet: {value['index']}", "yellow")
     return list(value["hits"])
 
 

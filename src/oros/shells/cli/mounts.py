@@ -10,6 +10,9 @@ from oros.shells.cli.machine import long
 from oros.shells.cli.parse import Options, Verb
 from oros.shells.cli.session import Session
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
 
 def mount(session: Session, options: Options) -> int:
     """Mount a folder, or tell what is mounted and how far its index is."""
@@ -17,7 +20,12 @@ def mount(session: Session, options: Options) -> int:
         return status(session, options)
     folder = Path(options.folder).expanduser().absolute()
     args = {"folder": str(folder), "name": options.name, "ro": options.ro, "index": options.index}
-    return long(session, "mount", args, options.output)
+    try:
+        return long(session, "mount", args, options.output)
+    except KeyboardInterrupt:
+        session.terminal.clear()
+        session.terminal.note("oros: it is mounted, and its index goes on: oros mount --status")
+        return INTERRUPTED
 
 
 def status(session: Session, options: Options) -> int:
