@@ -91,6 +91,17 @@ def test_it_is_noted_once_when_nobody_is_awake() -> None:
     told(FACTS, story)
 
 
+def test_a_job_that_pid_1_started_is_the_users_too() -> None:
+    async def story(kernel, mem):
+        pid = await start(kernel, "what is the rent?")
+        await ended(kernel, pid)
+        kernel.m.find(pid).ppid = 1
+        await asyncio.sleep(IDLE * 3)
+        assert sorted(mem.kept) == [f"user/facts/{pid}-1", f"user/facts/{pid}-2"]
+
+    told(FACTS, story)
+
+
 def test_what_it_keeps_has_the_label_of_what_it_read() -> None:
     async def story(kernel, mem):
         pid = await start(kernel, "read a letter")

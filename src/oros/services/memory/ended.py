@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from oros.abi.errors import NotFound, OrosError
-from oros.abi.ids import PERSON, Pid
+from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.labels import Label
 from oros.abi.message import Json
 from oros.abi.ports import Store
@@ -24,6 +24,8 @@ MOST = 4000
 """Characters of an answer that are shown."""
 KEPT = 500
 """Processes that are remembered as noted."""
+BY_USER = (PERSON, INIT)
+"""Whose children are the user's own jobs: those of the person, and of whom they talk to."""
 TOKENS, CALLS, SECONDS = 6000, 12, 300.0
 """The budget of one."""
 
@@ -79,7 +81,7 @@ class Notes:
         found = [
             p
             for p in self._rows()
-            if not p.alive and p.ppid == PERSON and p.program != PROGRAM and p.pid not in noted
+            if not p.alive and p.ppid in BY_USER and p.program != PROGRAM and p.pid not in noted
         ]
         worth = [p for p in found if p.status == 0 and p.answer.strip() and not p.race]
         return min(worth, key=lambda p: p.pid, default=None)
