@@ -99,7 +99,8 @@ class Peer:
 
     def abort(self) -> None:
         """Close it now; after `close` this is harmless."""
-        self.writer.transport.abort()
+        with suppress(AttributeError):  # Python 3.11.2: one over TLS, closed twice, forgot its end
+            self.writer.transport.abort()
 
 
 class SystemResolver:
