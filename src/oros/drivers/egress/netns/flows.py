@@ -99,7 +99,7 @@ class Peer:
 
     def abort(self) -> None:
         """Close it now; after `close` this is harmless."""
-        with suppress(AttributeError):  # Python 3.11.2: one over TLS, closed twice, forgot its end
+        with contextlib.suppress(AttributeError):  # of 3.11.2: over TLS, if it was closed twice
             self.writer.transport.abort()
 
 
