@@ -73,17 +73,20 @@ class Setup:
         results = [m.text for m in request.messages if m.role == "tool"]
         return self.script(users, results)
 
+    def world(self, store, servers, program=lambda _, __: PROGRAM) -> World:
+        """What a machine is made of."""
+        return World(
+            store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
+            program, SHAPES,
+            tools=self.tools,
+        )  # fmt: skip
+
     @asynccontextmanager
     async def machine(self):
         """One life."""
         store = MemoryStore(self.disk)
         servers = {}
-        world = World(
-            store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
-            lambda _, __: PROGRAM, SHAPES,
-            tools=self.tools,
-        )  # fmt: skip
-        kernel = Kernel(world)
+        kernel = Kernel(self.world(store, servers))
         kernel.store = store
         servers["proc:"] = proc_of(kernel, store)
         kernel.boot(SHELL)
