@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest simulate mutants clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -104,6 +104,10 @@ bench-recall: .venv/ready
 # The store of memory beside three peers, and fifty kills; the peers take most of its half hour.
 bench-memory: .venv/ready
 	$(BIN)/python -m bench.memory
+
+# Five hundred turns through a window of 4,096 tokens: what is still known; two minutes.
+bench-long: .venv/ready
+	$(BIN)/python -m bench.long
 
 clean:
 	rm -rf .venv .venv-data bench/.venvs bench/.out

@@ -6,6 +6,7 @@ known to have it: by the label of its row, of what its model says next, and afte
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.kernel import virtual
@@ -14,11 +15,13 @@ from tests.kernel.virtual import PROGRAM, Setup, call, ended, start
 from oros.abi.acts import Act
 from oros.abi.events import Evicted, ModelReplied
 from oros.abi.labels import Integrity, Label
-from oros.abi.message import say
+from oros.abi.message import Ask, say
 from oros.abi.ports import Tool, ToolSpec
 from oros.abi.syscalls import Outcome
+from oros.paging import digest, find
 from oros.paging.context import Context
 from oros.sdk.testing.clock import run
+from oros.sdk.testing.scripted import Answer
 
 LETTER = call("call", tool="letter", args={})
 BAD = call("call", tool="letter", args={"fails": True})
@@ -191,6 +194,48 @@ def test_a_page_that_left_the_window_leaves_its_label() -> None:
     context.take(Evicted((page.id,)))
     assert tainted(context.label)
     assert [tainted(m.label) for m in context.window()] == [False, True]
+
+
+def test_what_was_summed_up_or_recalled_has_the_label_of_its_pages() -> None:
+    context = Context()
+    label = Label(origins=frozenset({ORIGIN}))
+    page = context.add("turn", say("tool", "the code of the door is 4711", label))
+    context.take(Evicted((page.id,)))
+    asked = digest.question(context, (page.id,), 100)
+    assert tainted(asked[-1].label)
+    context.summarise((page.id,), "4711", asked[-1].label)
+    assert tainted(context.earlier().label)
+    assert tainted(find.recalled(context.gone(), "the code of the door", 100).label)
+    later = digest.question(context, (), 100)
+    assert tainted(later[-1].label)
+
+
+def test_a_summary_is_said_under_the_label_of_what_it_sums_up() -> None:
+    """A model whose window is small reads the letter again and again, and keeps notes."""
+
+    def script(request):
+        if "You keep the notes" in request.messages[0].text:
+            return Answer("eve wants to be paid")
+        done = sum(m.role == "tool" for m in request.messages)
+        long = {"tool": "letter", "args": {"n": len(request.messages), "pad": "x" * 600}}
+        return Answer("", (Ask(f"k{done}", "call", long),))
+
+    async def main():
+        setup = Setup(script)
+        setup._answer = script
+        setup.model.script = script
+        setup.model.info = replace(setup.model.info, window=3000)
+        program = replace(PROGRAM, digest=40, max_tokens=100, max_turns=20)
+        setup.world = partial(Setup.world, setup, program=lambda *_: program)
+        async with setup.machine() as kernel:
+            pid = await start(kernel, "read")
+            await asyncio.sleep(50)
+            notes = [f.event for f in kernel.history(pid) if isinstance(f.event, ModelReplied)]
+            return [tainted(r.message.label) for r in notes if r.about]
+
+    found = run(main())
+    assert found
+    assert all(found)
 
 
 def test_the_list_of_processes_says_what_their_goals_are_made_of() -> None:

@@ -1,6 +1,7 @@
 """A process and its window: it fits at each call, what left is found again, summaries come once."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -278,5 +279,30 @@ def test_each_call_says_what_its_window_is_made_of() -> None:
         window = kernel.m.find(pid).window
         assert window == facts(kernel, pid, ModelCalled)[-1].window
         assert all(window[i] for i in (0, 2, 3, 5))
+
+    talk(attentive, story)
+
+
+def test_a_process_searches_what_left_its_window_and_the_person_all_pages() -> None:
+    async def story(kernel, setup):
+        pid = await start(kernel, "let us talk")
+        for n in range(80):
+            await tell(kernel, pid, FACT if n == 3 else chat(n))
+        path = f"/proc/{pid}/pages"
+        found = (await kernel.request("search", {"path": path, "query": "red door code"})).value
+        page = found["hits"][0]["path"]
+        assert FACT in (await kernel.request("read", {"path": page})).parts[0].text
+        here = (await kernel.request("search", {"path": path, "query": "town 79"})).value["hits"]
+        assert "town 79" in here[0]["text"]
+        rows = (await kernel.request("list", {"path": path, "limit": 500})).value["entries"]
+        assert {r["resident"] for r in rows} == {True, False}
+        lines = (await kernel.request("read", {"path": path})).parts[0].text
+        assert f"user: {FACT}]" in lines
+        status = json.loads(
+            (await kernel.request("read", {"path": f"/proc/{pid}/status"})).parts[0].text
+        )
+        assert status["room"] == setup.model.info.window >= sum(status["window"].values()) > 0
+        bad = await kernel.request("search", {"path": f"/proc/{pid}/calls", "query": "x"})
+        assert bad.error is not None
 
     talk(attentive, story)

@@ -53,11 +53,30 @@ def test_arguments_of_calls_are_found_too() -> None:
     assert find.search(context.pages, "budget.csv", 1)[0].page.id == 0
 
 
-@given(st.text(max_size=2000), st.lists(st.text(max_size=20), max_size=5))
-def test_a_passage_is_of_the_page_and_short(text, words) -> None:
-    found = find.passage(text, words)
-    assert len(found) <= find.PASSAGE + 6
-    assert found.strip(".").strip() in " ".join(text.split()) or len(text) <= find.PASSAGE
+@given(st.text(max_size=2000))
+def test_a_passage_is_of_the_page_and_short(text) -> None:
+    lines = find.sentences(text)
+    assert " ".join("".join(lines).split()).replace(" ", "") == "".join(text.split())
+    for n in range(len(lines)):
+        found = find.around(lines, n)
+        assert lines[n] in found
+        assert len(found) <= find.PASSAGE + 9
+
+
+def test_what_stands_in_one_sentence_is_before_what_is_spread_over_a_page() -> None:
+    spread = "the museum was closed. " + "a long talk. " * 9 + "budgets were not named."
+    texts = (
+        [spread] * 5 + ["the weather is fair. Note: the budget of the museum is 9. Bye."] + [spread]
+    )
+    assert find.search(pages(texts), "What was the budget of the museum again?", 2)[0].page.id == 5
+
+
+def test_a_page_that_only_looked_something_up_is_not_found() -> None:
+    context = Context()
+    args = {"path": "/proc/self/pages", "query": "door code"}
+    context.add("turn", Message("assistant", (), (Ask("k", "search", args),)))
+    context.add("turn", Message("assistant", (), (Ask("k", "read", {"path": "/work/door"}),)))
+    assert [h.page.id for h in find.search(context.pages, "door code", 5)] == [1]
 
 
 @given(st.lists(st.text(max_size=100), max_size=20), st.text(max_size=100), st.integers(0, 10))

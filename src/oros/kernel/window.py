@@ -14,6 +14,8 @@ from oros.paging.context import around, written
 MARGIN = 64
 """Tokens of the window left free for what a chat template adds."""
 
+UNSURE = 32
+"""A part of the window is left free where pages are not counted by the model itself."""
 NEAR = 0.6
 """The part of the room from which on pages are counted by the model itself."""
 
@@ -25,7 +27,8 @@ def answer(act: Think, info: ModelInfo) -> int:
 
 def room(act: Think, info: ModelInfo) -> int:
     """Tokens that are left for what the model reads."""
-    return info.window - answer(act, info) - MARGIN
+    unsure = 0 if "count" in info.cans else info.window // UNSURE
+    return info.window - answer(act, info) - MARGIN - unsure
 
 
 async def fault(

@@ -107,14 +107,15 @@ class Context:
     """The pages of a process.
 
     `ratio` corrects estimates; `base`: tokens beside the pages, as the schemas of calls; `exact`:
-    the last window was counted by the model; `digest` is the summary of the pages that left;
-    `room`: tokens that they had to fit.
+    the last window was counted by the model; `counted`: pages that the ratio was learned from;
+    `digest` is the summary of the pages that left; `room`: tokens that they had to fit.
     """
 
     pages: list[Page] = field(default_factory=list)
     ratio: float = 1.0
     base: int = 0
     exact: bool = False
+    counted: int = 0
     digest: Message | None = None
     room: int = 4000
 
@@ -158,6 +159,14 @@ class Context:
         return int(self.tokens * max(1.0, 1 / self.ratio)) + 1
 
     @property
+    def caution(self) -> int:
+        """What the window may hold beyond `tokens`: pages that no model has read yet."""
+        if self.ratio >= 1:
+            return 0
+        new = (p.tokens for p in self.pages[self.counted :] if p.resident and not p.exact)
+        return int(sum(new) * (1 - self.ratio))
+
+    @property
     def label(self) -> Label:
         """The join of all that stands in the window, be it in a line."""
         return join(p.message.label for p in self.pages)
@@ -171,6 +180,7 @@ class Context:
             self.base = max(0, self.base + counted - guess)
         else:
             self.ratio = min(4.0, max(0.3, self.ratio * counted / guess))
+            self.counted = len(self.pages)
 
     def overflowed(self, room: int) -> bool:
         """The model found the window too large: count higher. False if that was tried enough."""
@@ -227,7 +237,7 @@ class Context:
         If that is not enough the turn before the last leaves, too; then the longest pages are cut;
         at last the last turn leaves.
         """
-        excess = self.tokens - room
+        excess = self.tokens + self.caution - room
         if excess <= 0:
             return None
         groups: dict[int, list[Page]] = {}

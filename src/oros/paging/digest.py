@@ -28,7 +28,9 @@ def question(context: Context, pages: Sequence[int], most: int) -> tuple[Message
         before = BEFORE.format(context.digest.text)
         labels.append(context.digest.label)
     shown = [context.pages[n] for n in pages]
-    left = context.room - int((size(system.text) + size(before)) * max(1.0, context.ratio)) - 64
+    left = max(
+        0, context.room - int((size(system.text) + size(before)) * max(1.0, context.ratio)) - 64
+    )
     text = before + "Pages:\n" + "\n".join(fitted(shown, left, max(1.0, context.ratio)))
     return system, say("user", text, join([*labels, *(p.message.label for p in shown)]))
 
@@ -39,7 +41,7 @@ def fitted(pages: Sequence[Page], room: int, ratio: float) -> list[str]:
     sizes = [size(t) * ratio + 2 for t in texts]
     share = fair(sizes, room)
     if share < LEAST:
-        return fitted(pages[1:], room, ratio) if len(pages) > 1 else [texts[0][: max(0, room)]]
+        return fitted(pages[1:], room, ratio) if len(pages) > 1 else [t[:room] for t in texts]
     return [
         t if s <= share else cut(t, int(len(t) * share / s))
         for t, s in zip(texts, sizes, strict=True)

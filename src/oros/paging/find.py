@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from oros.abi.labels import join
 from oros.abi.message import Message, say
-from oros.paging.context import Page, size, written
+from oros.paging.context import Page, listed, size
 
 WORD = re.compile(r"\w+")
 _COMMON = """a about all also am an and any are as at be been but by can could did do does for from
@@ -26,6 +27,8 @@ ENOUGH = 0.45
 SATURATION, LENGTH = 1.2, 0.6
 """k1 and b of BM25 (Robertson and Zaragoza, 2009)."""
 FOUND = "From earlier pages of this conversation:"
+END = re.compile(r"(?<=[.!?;])\s+|\n+")
+LOOKED = re.compile(r"/proc\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +56,86 @@ def stem(word: str) -> str:
 
 
 def search(pages: Sequence[Page], query: str, limit: int) -> list[Hit]:
-    """The pages that hold words of the query, best first, each by its best passage."""
+    """The pages that hold words of the query, best first, each by its best passage.
+
+    What stands in one sentence counts more than what stands somewhere in a page. A page that only
+    looks something up in pages is none: it holds the words that were looked for.
+    """
     wanted = list(dict.fromkeys(terms(query)))
-    bags = [terms(written(p.message)) for p in pages]
-    if not wanted or not bags:
-        return []
-    sets = [set(b) for b in bags]
-    held = {w: sum(w in s for s in sets) for w in wanted}
-    weight = {w: math.log(1 + (len(bags) - n + 0.5) / (n + 0.5)) for w, n in held.items()}
+    there = [p for p in pages if not looks(p.message)]
+    found = [sentences(listed(p.message)) for p in there]
+    bags = [[terms(s) for s in page] for page in found]
+    weight = weights(wanted, [set().union(*b) for b in bags])
     whole = sum(weight.values())
-    average = sum(map(len, bags)) / len(bags) or 1.0
+    if not whole:
+        return []
+    known = weight.keys()
+    average = sum(len(s) for b in bags for s in b) / max(1, sum(map(len, bags)))
     hits = []
-    for page, bag, known in zip(pages, bags, sets, strict=True):
-        there = [w for w in wanted if w in known]
-        if not there:
+    for page, lines, bag in zip(there, found, bags, strict=True):
+        scores = [score(s, weight, average) if known & set(s) else 0.0 for s in bag]
+        best = max(range(len(scores)), key=scores.__getitem__, default=0)
+        if not any(scores):
             continue
-        length = 1 - LENGTH + LENGTH * len(bag) / average
-        score = 0.0
-        for word in there:
-            count = bag.count(word)
-            score += weight[word] * count * (SATURATION + 1) / (count + SATURATION * length)
-        cover = sum(weight[w] for w in there) / whole if whole else 0.0
-        hits.append(Hit(page, passage(page.message.text, there), score, cover))
+        near = known & set().union(*bag[max(0, best - 1) : best + 2])
+        spread = sum(weight[w] for w in known & set().union(*bag)) / whole
+        cover = sum(weight[w] for w in near) / whole
+        hits.append(Hit(page, around(lines, best), scores[best] + spread, cover))
     hits.sort(key=lambda h: (-h.score, -h.page.id))
     return hits[:limit]
 
 
-def passage(text: str, words: Iterable[str], length: int = PASSAGE) -> str:
-    """The piece of a text that holds most of the words, in one line."""
-    flat = " ".join(text.split())
-    if len(flat) <= length:
-        return flat
-    wanted = set(words)
-    places = [m.start() for m in WORD.finditer(flat) if stem(m[0].casefold()) in wanted]
-    if not places:
-        return flat[:length] + "..."
-    best = max(places, key=lambda at: sum(at <= p < at + length * 2 // 3 for p in places))
-    start = max(0, min(best - length // 4, len(flat) - length))
-    return ("..." if start else "") + flat[start : start + length] + "..."
+def weights(wanted: Sequence[str], sets: Sequence[set[str]]) -> dict[str, float]:
+    """What each word tells: much if few pages hold it. Words that none holds count, too."""
+    held = {w: sum(w in s for s in sets) for w in wanted}
+    if not any(held.values()):
+        return {}
+    return {w: math.log(1 + (len(sets) - n + 0.5) / (n + 0.5)) for w, n in held.items()}
+
+
+def score(words: Sequence[str], weight: Mapping[str, float], average: float) -> float:
+    """BM25 of one sentence."""
+    length = 1 - LENGTH + LENGTH * len(words) / (average or 1.0)
+    counts = Counter(words)
+    return sum(
+        w * counts[t] * (SATURATION + 1) / (counts[t] + SATURATION * length)
+        for t, w in weight.items()
+        if t in counts
+    )
+
+
+def sentences(text: str) -> list[str]:
+    """A text in pieces: its lines and sentences, the long ones cut."""
+    found = [" ".join(s.split()) for s in END.split(text)]
+    return [s[i : i + PASSAGE] for s in found if s for i in range(0, len(s), PASSAGE)]
+
+
+def around(lines: Sequence[str], best: int) -> str:
+    """A sentence with what stands before and after it, as far as there is room."""
+    first = last = best
+    size = len(lines[best])
+    while True:
+        after = last + 1 < len(lines) and size + len(lines[last + 1]) < PASSAGE
+        if after:
+            last += 1
+            size += len(lines[last]) + 1
+        before = first > 0 and size + len(lines[first - 1]) < PASSAGE
+        if before:
+            first -= 1
+            size += len(lines[first]) + 1
+        if not (before or after):
+            break
+    return (
+        ("... " if first else "")
+        + " ".join(lines[first : last + 1])
+        + (" ..." if last + 1 < len(lines) else "")
+    )
+
+
+def looks(message: Message) -> bool:
+    """Whether a message is nothing but calls that look at processes."""
+    paths = (a.args.get("path") if isinstance(a.args, Mapping) else None for a in message.asks)
+    return bool(message.asks) and not message.text and all(map(LOOKED.match, map(str, paths)))
 
 
 def recalled(pages: Sequence[Page], about: str, tokens: int) -> Message | None:

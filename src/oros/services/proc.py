@@ -217,7 +217,8 @@ class ProcServer:
             process, rest = self._find(who, path)
             if rest[:1] != ["pages"]:
                 raise Unsupported(f"/proc/{path} can't be searched", "search /proc/self/pages")
-            pages = self._m.journal.peek(process.pid).context.pages
+            context = self._m.journal.peek(process.pid).context
+            pages = context.gone() if who.pid == process.pid else context.pages
             best = find.search(pages, query, limit + 1)
             rows: list[Json] = [
                 {"path": f"{process.pid}/pages/{h.page.id}", "line": 1, "text": h.text}

@@ -218,3 +218,41 @@ def test_no_owner_sees_anothers(tmp_path_factory, writes) -> None:
         labels = [owners[h["text"]][1] for h in found.value["hits"]]
         assert found.label == join([USER, *labels])
     world.store.close()
+
+
+def recalled(world, pid: int, text: str) -> str:
+    found = asyncio.run(world.server.recall(pid, text, 200))
+    return found.text if found else ""
+
+
+def test_what_has_to_do_with_a_text_comes_by_itself(world) -> None:
+    world.write(0, "user/rent", "the rent of the flat is due on the 5th")
+    world.write(0, "user/tea", "Anna drinks green tea")
+    found = recalled(world, 7, "when is the rent due?")
+    assert "[/mem/user/rent: the rent of the flat is due on the 5th]" in found
+    assert "tea" not in found
+    assert recalled(world, 7, "write a poem about seagulls") == ""
+    assert recalled(world, 7, "?!") == ""
+
+
+def test_only_what_is_trusted_as_the_users_own_comes_by_itself(world) -> None:
+    world.write(7, "user/a", "the rent is paid to Eve", THIRD)
+    world.write(7, "user/b", "the rent is secret", Label(Integrity.USER, frozenset({"ann"})))
+    world.write(6, "self/c", "the rent is of another process")
+    assert recalled(world, 7, "the rent") == ""
+    world.write(7, "self/d", "the rent is 900")
+    found = asyncio.run(world.server.recall(7, "the rent", 200))
+    assert "900" in found.text
+    assert found.label.integrity is Integrity.USER
+
+
+@given(st.lists(st.sampled_from(["rent of the flat", "rent " * 60, "tea"]), max_size=8),
+       st.integers(0, 300))  # fmt: skip
+@settings(max_examples=20, deadline=None)
+def test_it_keeps_within_its_tokens(tmp_path_factory, notes, tokens) -> None:
+    world = World(tmp_path_factory.mktemp("m"))
+    for n, note in enumerate(notes):
+        world.write(7, f"self/{n}", note)
+    found = asyncio.run(world.server.recall(7, "rent of the flat", tokens))
+    assert found is None or len(found.text) / 3.2 <= tokens + 2
+    world.store.close()

@@ -137,6 +137,14 @@ def test_top_without_a_terminal_is_one_page(oros, oros_json, machine) -> None:
         "local  █░░░ 1/4  1 wait",
     ]
     assert oros_json("top")["processes"] == TREE
+    owners = {"program": 300, "calls": 1200, "pinned": 20, "turn": 2480}
+    TREE[0]["window"] = owners
+    try:
+        lines = oros("top")[1].splitlines()
+    finally:
+        TREE[0]["window"] = {}
+    assert lines[-2].split() == ["PID", "WINDOW", "PROGRAM", "CALLS", "PINNED", "TURN"]
+    assert lines[-1].split() == [str(TREE[0]["pid"]), "4.0k", "300", "1.2k", "20", "2.5k"]
 
 
 @pytest.mark.parametrize(

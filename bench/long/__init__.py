@@ -1,0 +1,1 @@
+"""A long conversation through a small window: what is still known at its end."""
