@@ -8,6 +8,7 @@ and how much of each request begins as the one before.
 import argparse
 import asyncio
 import json
+import os
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ TALK = Program(
     "talk", "talks", "steps", "You talk with the user.", ("read", "search"),
     standing=True, max_tokens=400, digest=150, recall=300,
 )  # fmt: skip
+MODELS = Path(os.environ.get("OROS_HOME") or Path.home() / ".local/share/oros") / "models"
 CONFIG = """default_model = "mock"
 [models.mock]
 base_url = "{}"
@@ -35,10 +37,12 @@ cans = ["tools", "resume"]
 """
 
 
-async def talk(home: Path, server: Strict, turns: list[Turn], program: Program) -> dict:
-    """One conversation with a machine of its own; what the machine knows of it at the end."""
+async def talk(home: Path, config: str, turns: list[Turn], program: Program) -> list[str]:
+    """One conversation with a machine of its own; what it answered."""
     prepare(home)
-    (home / "config.toml").write_text(CONFIG.format(server.base_url, server.window))
+    (home / "config.toml").write_text(config)
+    if not (home / "models").exists() and MODELS.is_dir():
+        (home / "models").symlink_to(MODELS)
     daemon = asyncio.ensure_future(serve(home, Parts(programs={"talk": program})))
     client = Client(home)
     try:
@@ -56,16 +60,19 @@ def up(home: Path) -> bool:
     return socket_path(home).exists()
 
 
-def spoken(client: Client, turns: list[Turn]) -> dict:
-    """Say all of it, one turn after another."""
+def spoken(client: Client, turns: list[Turn]) -> list[str]:
+    """Say all of it, one turn after another; what was answered, and at last what it cost."""
+    heard = []
     said = client.call("spawn", goal=turns[0].text, program="talk", folder="/tmp")
     pid = said["value"]["pid"]
     rest(client, pid)
     for turn in turns[1:]:
         client.call("send", pid=pid, text=turn.text)
         rest(client, pid)
-    status = client.call("read", path=f"/proc/{pid}/status", limit=100_000)
-    return json.loads("".join(p["text"] for p in status["parts"]))
+        pages = client.call("list", path=f"/proc/{pid}/pages", limit=1)["value"]["entries"]
+        heard.append(pages[-1]["head"])
+    row = client.call("stat", path=f"/proc/{pid}")["value"]
+    return [*heard, json.dumps(row)]
 
 
 def rest(client: Client, pid: int) -> None:
@@ -106,9 +113,13 @@ async def main() -> None:
     parser.add_argument("--facts", type=int, default=50)
     parser.add_argument("--window", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", default="", help="a model in the box instead of the mock")
     words = parser.parse_args()
     turns = conversation(words.turns, words.facts, words.seed)
     print(f"{words.turns} turns, {words.facts} facts, a window of {words.window} tokens")
+    if words.model:
+        await real(words.model, turns, words.facts)
+        return
     print(f"{'':34} {'known':>9}   prefix kept")
     failed = False
     programs = {
@@ -121,7 +132,8 @@ async def main() -> None:
             async with Strict() as server:
                 server.window = words.window
                 server.begin(turns)
-                await talk(Path(folder) / "home", server, turns, program)
+                config = CONFIG.format(server.base_url, server.window)
+                await talk(Path(folder) / "home", config, turns, program)
             known, counts = len(server.answers), server.counts
             ways = Counter(server.answers.values())
             told = ", ".join(f"{n} {way}" for way, n in ways.most_common())
@@ -133,6 +145,19 @@ async def main() -> None:
     row("the last messages that fit", *reordered(peer(turns, room, steps=False), words.facts))
     row("the same, cut in large steps", *reordered(peer(turns, room, steps=True), words.facts))
     raise SystemExit(failed)
+
+
+async def real(model: str, turns: list[Turn], facts: int) -> None:
+    """The same with a model in the box, in its own window: what it really answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        config, program = f'default_model = "{model}"\n', replace(TALK, calls=(), max_tokens=80)
+        began = time.perf_counter()
+        *heard, last = await talk(Path(folder) / "home", config, turns, program)
+    seconds, used = time.perf_counter() - began, json.loads(last)
+    asked = list(zip(turns[1:], heard, strict=True))
+    right = sum(t.asks is not None and t.asks.value in said for t, said in asked)
+    share = used["cached"] / max(1, used["tokens_in"])
+    row(model, right, facts, share, f"{used['tokens_in']} tokens read, {seconds:.0f} s")
 
 
 def reordered(found: tuple[int, float], facts: int) -> tuple[int, int, float]:

@@ -122,7 +122,7 @@ class ModelInfo:
     """What a model is and can. `price` is micros per million tokens: in, out, cached in.
 
     `cans` of: tools (native tool calls), schema, grammar, resume (goes on from a partial answer),
-    image, audio, cancel.
+    image, audio, cancel, count (`count` is exact).
     """
 
     name: str

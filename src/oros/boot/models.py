@@ -157,7 +157,7 @@ class Models:
 
 def remote_model(name: str, remote: RemoteModel) -> Model:
     """A model of the configuration; its key is read at each call."""
-    cans = frozenset(remote.cans)
+    cans = frozenset(remote.cans) - {"count"}  # what these drivers tell of a text is a guess
     info = ModelInfo(name, remote.window, remote.slots, cans, remote.price, remote.small)
 
     def key() -> str | None:
@@ -177,7 +177,7 @@ def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
 
 def info_of(spec: Weights) -> ModelInfo:
     """What a built-in model is and can."""
-    cans = frozenset({"schema", "grammar", "resume", "cancel"})
+    cans = frozenset({"schema", "grammar", "resume", "cancel", "count"})
     return ModelInfo(spec.name, spec.window, 1, cans, (0, 0, 0), small=True, about=spec.about)
 
 

@@ -27,7 +27,7 @@ from oros.kernel.meter import metered
 from oros.kernel.process import Process
 from oros.kernel.slots import Lease
 from oros.paging import tools
-from oros.paging.context import CHARS_A_TOKEN, estimate
+from oros.paging.context import CHARS_A_TOKEN, divided, estimate
 from oros.paging.draft import Draft
 
 RETRIES = 4
@@ -71,7 +71,11 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
         active.text, active.progress, active.since = [], None, None
     if process.alive:
         reply = replace(close(image, draft, active.scope.reason, info), about=act.about)
-        if draft.over and not act.about and image.context.overflowed(window.room(act, info)):
+        if (
+            draft.over
+            and not act.about
+            and image.context.overflowed(divided(act.max_tokens, info)[1])
+        ):
             reply = replace(reply, finish="lost", error="")  # it is made to fit, and asked again
         if process.accounts:  # seconds were charged while they passed
             m.accounts.charge(process, replace(reply.usage, seconds=0.0))
@@ -83,7 +87,7 @@ def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo
     size = sum(map(estimate, act.messages)) if act.about else image.context.most
     read = min(size, info.window)
     room = m.accounts.room(process)
-    most = window.answer(act, info)
+    most = divided(act.max_tokens, info)[0]
     if room.tokens is not None and room.tokens - read < most:
         most = max(room.tokens - read, LEAST_TOKENS)
     need = Usage(read, most, 0, info.cost(Usage(read, most)), 0.0, 1)

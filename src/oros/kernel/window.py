@@ -1,34 +1,18 @@
 """The window before a model call: counted, made to fit, and what is recalled for it."""
 
 from oros.abi.actions import Think
-from oros.abi.errors import TooBig
+from oros.abi.errors import OrosError, TooBig
 from oros.abi.events import Evicted, Recalled
 from oros.abi.labels import SYSTEM
-from oros.abi.ports import Model, ModelInfo
+from oros.abi.ports import Model
 from oros.kernel.image import Image
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging import find, tools
-from oros.paging.context import around, written
+from oros.paging.context import Context, around, divided, written
 
-MARGIN = 64
-"""Tokens of the window left free for what a chat template adds."""
-
-UNSURE = 32
-"""A part of the window is left free where pages are not counted by the model itself."""
 NEAR = 0.6
 """The part of the room from which on pages are counted by the model itself."""
-
-
-def answer(act: Think, info: ModelInfo) -> int:
-    """Tokens that an answer may take: a third of the window at most."""
-    return min(act.max_tokens, info.window // 3)
-
-
-def room(act: Think, info: ModelInfo) -> int:
-    """Tokens that are left for what the model reads."""
-    unsure = 0 if "count" in info.cans else info.window // UNSURE
-    return info.window - answer(act, info) - MARGIN - unsure
 
 
 async def fault(
@@ -42,21 +26,30 @@ async def fault(
     if act.about:
         return None
     context.base = context.base or tools.cost(act.calls, m.index if "call" in act.calls else "")
-    most = room(act, info)
-    counts = "count" in info.cans and context.most > most * NEAR
-    context.exact = counts
-    for page in context.pages if counts else ():
-        if page.resident and not page.exact:
-            page.tokens = await model.count(written(page.message)) + around(page.message)
-            page.exact = True
+    _, most = divided(act.max_tokens, info)
+    context.exact = context.most > most * NEAR and await counted(context, model)
     if (gone := context.fit(most)) is not None:
         return gone
-    if counts and context.tokens > most:
+    if context.exact and context.tokens > most:
         raise TooBig(
             f"{context.tokens} tokens must stand in the window of {info.name}, {most} fit",
             "a model with a larger window, or a shorter goal",
         )
     return await recalled(m, process, image)
+
+
+async def counted(context: Context, model: Model) -> bool:
+    """Whether the model itself has counted all pages. The call tells of a worker that ended."""
+    if "count" not in model.info.cans:
+        return False
+    for page in context.pages:
+        if page.resident and not page.exact:
+            try:
+                own = await model.count(written(page.message))
+            except OrosError:
+                return False
+            page.tokens, page.exact = own + around(page.message), True
+    return True
 
 
 async def recalled(m: Machine, process: Process, image: Image) -> Recalled | None:

@@ -14,6 +14,7 @@ from oros.abi import hidden
 from oros.abi.events import OWNERS, Evicted, Recalled
 from oros.abi.labels import Label, join
 from oros.abi.message import Message, TextPart, say
+from oros.abi.ports import ModelInfo
 
 PageKind = Literal["program", "pinned", "turn", "recalled"]
 
@@ -35,6 +36,22 @@ LEAST_CHARS = 400
 CUT = "\n[{} more characters: read /proc/self/pages/{}]"
 EARLIER = """Earlier (pages {} to {} left this window; `read` /proc/self/pages/ID brings one back, \
 `search` /proc/self/pages finds words in them):"""
+
+
+MARGIN = 64
+"""Tokens of the window left free for what a chat template adds."""
+UNSURE = 32
+"""A part of the window is left free where pages are not counted by the model itself."""
+
+
+def divided(most: int, info: ModelInfo) -> tuple[int, int]:
+    """Tokens of a model's window for an answer of at most so many, and for what is read.
+
+    An answer takes a third of the window at most.
+    """
+    answer = min(most, info.window // 3)
+    unsure = 0 if "count" in info.cans else info.window // UNSURE
+    return answer, info.window - answer - MARGIN - unsure
 
 
 @dataclass(slots=True)

@@ -200,12 +200,17 @@ class LlamaCppModel:
         return DeviceFailed(f"the model's worker ended ({how})", "it is started again")
 
     async def count(self, text: str) -> int:
-        """Tokens of a text, by the model's own tokenizer."""
+        """Tokens of a text, by the model's own tokenizer. Raises: DeviceFailed, NoDevice."""
+        import aiohttp
+
         async for _ in self._started():
             pass
-        session = self._connected()
-        async with session.post("http://worker/tokenize", json={"content": text}) as reply:
-            return len((await reply.json())["tokens"])
+        body = {"content": text}
+        try:
+            async with self._connected().post("http://worker/tokenize", json=body) as reply:
+                return len((await reply.json())["tokens"])
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as e:
+            raise await self._died() from e
 
     async def close(self) -> None:
         """End the worker."""
