@@ -164,7 +164,9 @@ def test_a_reader_says_yes_or_no_or_a_word_of_its_schema_and_nothing_else() -> N
             return tool("mail.read", box="in")
         if len(results) == 1:
             kinds = {"enum": ["lunch", "work"]}
-            schema = {"type": "object", "properties": {"kind": kinds}}
+            fields = {"urgent": {"type": "boolean"}, "kind": kinds, "why": {"type": "string"}}
+            fields["number"] = {"type": "integer"}
+            schema = {"type": "object", "properties": fields}
             return call(
                 "infer", 1, prompt="what is it?", read=[f"{place(results)}[0]"], schema=schema
             )

@@ -15,6 +15,7 @@ from oros.kernel.machine import World
 from oros.sdk.testing.clock import SeededRandom, VirtualClock, run
 from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.sdk.testing.scripted import Answer, ScriptedModel
+from oros.services.apps.programs import builtin
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.races import Races
@@ -80,7 +81,7 @@ class Setup:
         servers = {}
         world = World(
             store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
-            lambda _, __: PROGRAM, SHAPES,
+            lambda name, _: builtin()[name] if name == "reader" else PROGRAM, SHAPES,
             tools=self.tools,
         )  # fmt: skip
         kernel = Kernel(world)

@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Spawn(Call):
-    """Start a process that works on a goal. Returns `{"pid"}`.
+    """Start a process that works on a goal; with `read` and `schema` a reader. Returns `{"pid"}`.
 
     `program` "" means the default for the model. `nice` 0 is foreground, 1 background; a child is
     never above its parent. `limits` open an account of its own inside the parent's. With `review`
@@ -45,6 +45,14 @@ class Spawn(Call):
     what a sandbox must hold, else `run` refuses; a child needs what its parent needs, too. With
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
+
+    A reader (program `reader`) is a child with a context of its own, and so no copy (`fork`): it
+    answers the goal out of what it is given to `read`, values of the caller by their place
+    (`$c12[0].body`) and paths, part by part. Its model is offered no call; it reads those paths,
+    mounted to read, and nothing else. Its answer is a value under the `schema`, a place of the
+    `wait` that takes it, or it fails. A schema is an object whose fields have `type` or `enum`, and
+    `properties`, `required`, `items`, `maxLength`, `maxItems`, `minimum`, `maximum`,
+    `format` date.
     """
 
     goal: str
@@ -57,6 +65,8 @@ class Spawn(Call):
     net: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     guard: bool = False
+    read: tuple[str, ...] = ()
+    schema: Mapping[str, Json] | None = None
     name: ClassVar[str] = "spawn"
 
 
@@ -80,7 +90,8 @@ class Fork(Call):
 class Wait(Call):
     """Wait for a child (any, if `pid` is 0) to end, and reap it.
 
-    Returns `{"pid", "status", "answer"}`. ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
+    Returns `{"pid", "status", "answer"}`; of a reader `value` in the place of `answer`, null if
+    its `status` is not 0. ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
     """
 
     pid: Pid = PERSON
@@ -265,7 +276,8 @@ class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` under a schema.
+    call sees them beside the question. Returns `{"text"}`, or `{"value"}` under a schema (see
+    `spawn`): EPROTO if the answer is not as it says.
     """
 
     prompt: str
