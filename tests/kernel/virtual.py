@@ -64,6 +64,7 @@ class Setup:
         info = ModelInfo("scripted", 32768, slots, frozenset({"tools", "resume"}), price)
         self.model = ScriptedModel(self._answer, info, VirtualClock(), **model)
         self.script = script
+        self.servers = {}
         self.tools = {
             "slow": Tool(ToolSpec("slow", "", {}, "idempotent"), Slow()),
             "letter": Tool(ToolSpec("letter", "", {}, "read"), Letter()),
@@ -78,7 +79,7 @@ class Setup:
     async def machine(self):
         """One life."""
         store = MemoryStore(self.disk)
-        servers = {}
+        servers = dict(self.servers)
         world = World(
             store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
             lambda name, _: builtin()[name] if name == "reader" else PROGRAM, SHAPES,

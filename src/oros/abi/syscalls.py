@@ -46,13 +46,11 @@ class Spawn(Call):
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
 
-    A reader (program `reader`) is a child with a context of its own, and so no copy (`fork`): it
-    answers the goal out of what it is given to `read`, values of the caller by their place
-    (`$c12[0].body`) and paths, part by part. Its model is offered no call; it reads those paths,
-    mounted to read, and nothing else. Its answer is a value under the `schema`, a place of the
-    `wait` that takes it, or it fails. A schema is an object whose fields have `type` or `enum`, and
-    `properties`, `required`, `items`, `maxLength`, `maxItems`, `minimum`, `maximum`,
-    `format` date.
+    A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
+    what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
+    call. Its answer, a value of the `schema`, has a place in the `wait` for it. A schema is an
+    object; fields have `type` or `enum`, `properties`, `required`, `items`, `maxLength`,
+    `maxItems`, `minimum`, `maximum`, `format` date.
     """
 
     goal: str
@@ -90,8 +88,8 @@ class Fork(Call):
 class Wait(Call):
     """Wait for a child (any, if `pid` is 0) to end, and reap it.
 
-    Returns `{"pid", "status", "answer"}`; of a reader `value` in the place of `answer`, null if
-    its `status` is not 0. ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
+    Returns `{"pid", "status", "answer"}`, of a reader `value` (null if it failed) for `answer`.
+    ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
     """
 
     pid: Pid = PERSON
@@ -276,8 +274,7 @@ class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` under a schema (see
-    `spawn`): EPROTO if the answer is not as it says.
+    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
     """
 
     prompt: str
