@@ -48,9 +48,8 @@ class Spawn(Call):
 
     A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
     what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
-    call. Its answer, a value of the `schema`, has a place in the `wait` for it. A schema is an
-    object; fields have `type` or `enum`, `properties`, `required`, `items`, `maxLength`,
-    `maxItems`, `minimum`, `maximum`, `format` date.
+    call. Its answer is a value of the `schema`: an object; fields have `type` or `enum`, `items`,
+    `properties`, `required`, `maxLength`, `maxItems`, `minimum`, `maximum`, `format` date.
     """
 
     goal: str
