@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +13,9 @@ from tests.kernel.virtual import call, ended, start
 
 from oros.abi.events import CallEntered, CallReturned, ModelReplied
 from oros.abi.labels import Integrity
-from oros.abi.message import Ask
+from oros.abi.message import Ask, TextPart
 from oros.abi.ports import Tool, ToolSpec
-from oros.abi.syscalls import TABLE
+from oros.abi.syscalls import TABLE, Outcome
 from oros.kernel.process import State
 from oros.monitor import typed
 from oros.sdk.testing.clock import run
@@ -263,6 +264,34 @@ def test_it_goes_on_after_a_crash_and_pays_from_its_parents_account() -> None:
             assert len({r.message.text for r in whole}) == 1
             assert kernel.m.find(CHILD).accounts == (CHILD - 1,)
             assert replay(kernel.m.journal.rows(CHILD)).same
+
+    run(main())
+
+
+class Long:
+    """A file of ten thousand bytes."""
+
+    async def read(self, who, path, offset, limit):
+        text = ("word " * 2000)[offset : offset + limit]
+        end = offset + len(text)
+        value = {"size": 10_000, "next": end if end < 10_000 else None}
+        return Outcome(value, (TextPart(text),), label=who.label)
+
+
+def test_a_text_that_is_over_the_window_is_shown_in_smaller_parts() -> None:
+    async def main():
+        setup = House(lambda *_: "done", lambda _: json.dumps(FOUND), INBOX)
+        setup.servers["mem:"] = Long()
+        setup.model.info = replace(setup.model.info, window=2400)
+        async with setup.machine() as kernel:
+            more = {"read": ["/mem/long"], "schema": SCHEMA}
+            pid = await start(kernel, "who?", **more)
+            assert (await ended(kernel, pid))["value"] == FOUND
+            texts = [r.messages[-1].text.split("<text>")[1] for r in setup.asked]
+            assert max(map(len, texts)) < 3100
+            assert sum(t.count("word") for t in texts) >= 2000
+            await kernel.m.journal.sync()
+            assert replay(kernel.m.journal.rows(pid)).same
 
     run(main())
 

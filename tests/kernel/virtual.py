@@ -56,6 +56,11 @@ def proc_of(kernel: Kernel, store) -> ProcServer:
     return ProcServer(kernel.m, spaces, Races(kernel.m, spaces.won, kernel.request))
 
 
+def of_name(name: str, _) -> Program:
+    """The test's own program, whatever is asked for; but readers are what they are."""
+    return builtin()[name] if name == "reader" else PROGRAM
+
+
 class Setup:
     """What the machines of one test share: the disk and the script."""
 
@@ -75,17 +80,20 @@ class Setup:
         results = [m.text for m in request.messages if m.role == "tool"]
         return self.script(users, results)
 
+    def world(self, store, servers, program=of_name) -> World:
+        """What a machine is made of."""
+        return World(
+            store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
+            program, SHAPES,
+            tools=self.tools,
+        )  # fmt: skip
+
     @asynccontextmanager
     async def machine(self):
         """One life."""
         store = MemoryStore(self.disk)
         servers = dict(self.servers)
-        world = World(
-            store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
-            lambda name, _: builtin()[name] if name == "reader" else PROGRAM, SHAPES,
-            tools=self.tools,
-        )  # fmt: skip
-        kernel = Kernel(world)
+        kernel = Kernel(self.world(store, servers))
         kernel.store = store
         servers["proc:"] = proc_of(kernel, store)
         kernel.boot(SHELL)

@@ -27,8 +27,9 @@ from oros.services.proc import ProcServer
 from oros.services.shapes import SHAPES
 
 PROGRAM = Program(
-    "sim", "simulated", "steps", "Do as the goal says.", tuple(workload.CALLS), max_turns=40
-)
+    "sim", "simulated", "steps", "Do as the goal says.", tuple(workload.CALLS), max_turns=40,
+    digest=60, recall=80,
+)  # fmt: skip
 SHELL = Program("shell", "pid 1", "steps", "You are pid 1.", ("send", "spawn"), standing=True)
 PATIENCE = 20_000.0
 """Virtual seconds after which a machine that has not come to rest is stuck."""
@@ -76,6 +77,7 @@ class Story:
         chance = self.chance
         store = MemoryStore(self.disk, lambda: self.commit * chance.random())
         cans = frozenset({"tools", "resume"} if self.seed % 3 else {"tools"})
+        cans |= {"count"} if self.seed % 2 else set()
         info = ModelInfo("sim", self.window, self.slots, cans, self.price)
         model = MoodyModel(workload.say, chance, VirtualClock(), info, self.speed)
         servers: dict[str, ProcServer] = {}

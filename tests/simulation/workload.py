@@ -79,7 +79,10 @@ def say(request: ModelRequest) -> Answer:
     goal = next((t for t in users if t.startswith("[[")), "")
     if not goal:
         return Answer("it is said " * 5)
-    steps = json.loads(goal)
+    try:
+        steps = json.loads(goal)
+    except ValueError:
+        return Answer("the goal is too long for this window")
     at = place(request.messages)
     if at >= len(steps):
         return Answer(f"did {len(steps)} steps")

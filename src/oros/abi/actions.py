@@ -9,7 +9,10 @@ from oros.abi.message import Ask, Json, Message
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """Ask the model. `calls`: the names of the calls it is offered."""
+    """Ask the model. `calls`: the names of the calls it is offered.
+
+    `about`: the pages that the answer sums up; it is no turn of the process then.
+    """
 
     messages: tuple[Message, ...]
     calls: tuple[str, ...] = ()
@@ -17,6 +20,7 @@ class Think:
     schema: Mapping[str, Json] | None = None
     max_tokens: int = 1024
     temperature: float = 0.0
+    about: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ Finish = Literal["stop", "length", "calls", "preempted", "interrupted", "lost", 
 """Why a model's answer ended. `lost`: the machine stopped; what it cost is not known."""
 
 
+OWNERS = ("program", "calls", "pinned", "earlier", "recalled", "turn")
+"""Whose the tokens of a window are; `calls` are the schemas of calls and what a template adds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spawned:
     """The first event of a process that was started.
@@ -83,11 +87,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class ModelCalled:
-    """The intent of a model call; `reserve` is held from the account until the reply."""
+    """The intent of a model call; `reserve` is held from the account until the reply.
+
+    `about`: the pages that it is to sum up, then it is no turn; `window`: tokens by `OWNERS`.
+    """
 
     model: str
     reserve: Usage
     pages: int = 0
+    about: tuple[int, ...] = ()
+    window: tuple[int, ...] = ()
     kind: Literal["model_called"] = "model_called"
 
 
@@ -96,6 +105,7 @@ class ModelReplied:
     """What the model said, whole or cut (`finish`), and what it cost.
 
     `queued`, `first` and `seconds`: waiting for a slot, until the first token, on the slot.
+    `about`: the pages that it sums up, then it is no turn.
     """
 
     message: Message
@@ -107,6 +117,7 @@ class ModelReplied:
     seconds: float = 0.0
     preempted: int = 0
     error: str = ""
+    about: tuple[int, ...] = ()
     kind: Literal["model_replied"] = "model_replied"
 
 
@@ -242,10 +253,24 @@ class Mounted:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """Pages left the window; each stays readable at `/proc/self/pages/ID`."""
+    """Pages left the window; each stays readable at `/proc/self/pages/ID`.
+
+    `cuts`: pages of which only the first characters still stand there: (page, characters). `room`:
+    tokens that the window had to fit.
+    """
 
     pages: tuple[int, ...]
+    cuts: tuple[tuple[int, int], ...] = ()
+    room: int = 0
     kind: Literal["evicted"] = "evicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was found of earlier for the user's last message, shown to the model with it."""
+
+    message: Message
+    kind: Literal["recalled"] = "recalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +328,7 @@ Event = (
     | Niced
     | Mounted
     | Evicted
+    | Recalled
     | Exited
     | Reaped
     | Sealed

@@ -37,8 +37,10 @@ class Program:
 
     `standing`: waits for the next message instead of ending with its answer (pid 1 does).
     `max_turns`: model calls before the process pauses; `max_tokens`: of one answer;
-    `tries`: how often a `code` program is mended; `look`: whether a second look judges the result;
-    `page`: bytes of a text that a reader is shown at once.
+    `tries`: how often a `code` program is mended; `look`: whether a second look judges the result.
+    `digest`: tokens of the summary of what left the window, 0 for none; `recall`: tokens of what is
+    found of earlier for each message of the user, 0 for none. `page`: bytes of a text that a reader
+    is shown at once.
     """
 
     name: str
@@ -54,4 +56,6 @@ class Program:
     tries: int = 4
     look: bool = False
     call_seconds: float = 60.0
+    digest: int = 0
+    recall: int = 0
     page: int = 6000

@@ -90,7 +90,8 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             SHAPES,
             devices.runner,
             apps,
-            node_of(store),
+            mind.server.recall,
+            node=node_of(store),
         )
         apps.load()
         kernel = Kernel(world)

@@ -19,6 +19,7 @@ from oros.drivers.sandbox.bwrap.driver import BwrapSandbox
 from oros.drivers.sandbox.zygote.warm import Zygote
 from oros.kernel.machine import Machine
 from oros.monitor.namespace import HOME, WEB
+from oros.services.apps.server import AppsServer
 from oros.services.console import Query
 from oros.services.files.below import Below
 from oros.services.homes import Home, Homes
@@ -52,6 +53,7 @@ class Devices:
         )
         self._runners: dict[tuple[MountPoint, str], Device] = {}
         self.machine: Machine | None = None
+        self._apps: AppsServer | None = None
         self._proc: ProcServer | None = None
         self._origins: dict[Pid, tuple[Pid, Seq] | None] = {}
 
@@ -59,6 +61,7 @@ class Devices:
         """Serve a machine that has booted; `call` makes the person's calls."""
         self.machine = self._mind.machine = machine
         races = Races(machine, self._spaces.won, call)
+        self._apps = AppsServer(machine.world.tools)
         self._proc = ProcServer(machine, self._spaces, races)
         await races.settle()
         for home in self.homes.mounted.values():
@@ -77,6 +80,7 @@ class Devices:
             "mem": self._mind.server,
             "home": self.homes,
             "home-review": self._reviewed,
+            "apps": self._apps,
         }
         found = servers.get(scheme)
         if found is None:

@@ -55,6 +55,7 @@ SYSTEM_MOUNTS = (
     MountPoint("/proc", "proc:", "r"),
     MountPoint("/mem", "mem:", "rw"),
     MountPoint("/home", "home:", "rw"),
+    MountPoint("/apps", "apps:", "r"),
 )
 """What every process sees besides its folder."""
 ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}

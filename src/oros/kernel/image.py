@@ -19,6 +19,7 @@ from oros.abi.events import (
     ModelCalled,
     ModelReplied,
     Parked,
+    Recalled,
     Received,
     Signalled,
     Spawned,
@@ -155,8 +156,8 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
             image.doubted = event.question
         case Signalled():
             signalled(image, event)
-        case Evicted():
-            image.context.evict(event.pages)
+        case Evicted() | Recalled():
+            image.context.take(event)
         case Parked():
             image.interrupted = False
         case _:
@@ -165,17 +166,23 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
 
 def replied(image: Image, event: ModelReplied) -> None:
     """Fold a model's answer, whole or cut."""
+    guess = sum(image.thinking.window) if image.thinking else 0
     image.thinking = None
+    if event.about:
+        text = event.message.text if event.finish in ("stop", "length") else ""
+        image.context.summarise(event.about, text, event.message.label)
+        return
     image.turns += event.finish not in ("lost", "preempted")
     image.finish = event.finish
     image.error = event.error
-    image.context.calibrate(event.usage.tokens_in)
+    image.context.calibrate(event.usage.tokens_in, guess)
     if not event.message.parts and not event.message.asks:
         return
     pages = image.context.pages
     if pages and pages[-1].message.partial:
         # It went on from where it was cut: the whole takes the place of the part.
-        pages[-1] = replace(pages[-1], message=event.message, tokens=estimate(event.message))
+        size = estimate(event.message)
+        pages[-1] = replace(pages[-1], message=event.message, tokens=size, exact=False)
     else:
         image.context.add("turn", event.message)
     image.queue = list(event.message.asks)

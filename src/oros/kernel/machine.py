@@ -5,7 +5,7 @@ Dispatch, control and the loop are functions over it. It performs nothing by its
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oros.abi.acts import WORST, Act
@@ -14,7 +14,7 @@ from oros.abi.events import CallEntered
 from oros.abi.grants import MountPoint
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.manifest import Program
-from oros.abi.message import Json
+from oros.abi.message import Json, Message
 from oros.abi.ports import Clock, Device, FileServer, Model, Random, Store, Tool
 from oros.abi.watch import Fact, Token
 from oros.flow.scope import Scope
@@ -24,12 +24,13 @@ from oros.kernel.journal import Journal
 from oros.kernel.process import Process, State, Table
 from oros.kernel.shapes import Shapes
 from oros.kernel.slots import Slots
+from oros.paging import tools
+
+Recall = Callable[[Pid, str, int], Awaitable[Message | None]]
+"""What memory has about a text for a process, in so many tokens."""
 
 Tell = Callable[[Sequence[Fact | Token]], None]
 """Who is told of committed facts and of tokens, if anybody."""
-
-MOST_INDEX = 6000
-"""Characters of the list of tools that a model is shown: about 2,000 tokens."""
 
 KEPT = 1000
 """Reaped rows that `ps -a` still shows from memory; all journals stay in the store."""
@@ -53,6 +54,7 @@ class World:
     shapes: Shapes
     runner: Callable[[tuple[MountPoint, ...]], Device] | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    recall: Recall | None = None
     node: str = "oros"
 
 
@@ -134,10 +136,8 @@ class Machine:
 
     @property
     def index(self) -> str:
-        """The tools that there are, a line each; only their names if that is too much."""
-        lines = [t.spec.line for _, t in sorted(self.world.tools.items())]
-        text = "\n".join(lines)
-        return text if len(text) <= MOST_INDEX else " ".join(sorted(self.world.tools))
+        """What a model is told of the tools that there are."""
+        return tools.index(t.spec for t in self.world.tools.values())
 
     def act_of(self, name: str) -> Act:
         """What a tool does, by its manifest; the worst, if it is gone."""

@@ -107,6 +107,8 @@ class Process:
     # what it used, and holds in reserve for the call in flight
     usage: Usage = NO_USAGE
     reserved: Usage = NO_USAGE
+    # tokens of the window at its last turn, by `OWNERS`
+    window: tuple[int, ...] = ()
 
     @property
     def alive(self) -> bool:
@@ -146,6 +148,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
                 move(process, State.READY)
         case ModelCalled():
             process.reserved = event.reserve
+            process.window = process.window if event.about else event.window
             move(process, State.WAITING, "model")
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE

@@ -3,69 +3,37 @@
 A preempted or interrupted generation keeps its partial text; it goes on from there.
 """
 
-from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import replace
 
-from oros.abi import wire
 from oros.abi.actions import Think
 from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
-from oros.abi.events import Evicted, Finish, ModelCalled, ModelReplied
+from oros.abi.events import Finish, ModelCalled, ModelReplied
 from oros.abi.grants import Usage
 from oros.abi.labels import Label
-from oros.abi.message import Ask, Message, TextPart
+from oros.abi.message import Message, TextPart
 from oros.abi.ports import (
-    AskDelta,
-    Delta,
-    Finished,
     Model,
     ModelInfo,
     ModelRequest,
     Progress,
     TextDelta,
-    ToolSpec,
 )
-from oros.abi.syscalls import TABLE
 from oros.abi.watch import Token, token
+from oros.kernel import window
 from oros.kernel.image import Image
 from oros.kernel.machine import Activation, Machine
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
 from oros.kernel.slots import Lease
-from oros.paging.context import CHARS_A_TOKEN
+from oros.paging import tools
+from oros.paging.context import CHARS_A_TOKEN, estimate
+from oros.paging.draft import Draft
 
 RETRIES = 4
 BACKOFF = 0.25
 MAX_BACKOFF = 30.0
 LEAST_TOKENS = 16
-TOOLS = """Call a tool of an app. Pass a value of an earlier result on by its place, such as
-"$c12[0].sender", not by its text: so it is known where it came from. The tools:
-{}"""
-MARGIN = 64
-"""Tokens of the window left free for what a chat template adds."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """An answer as it grows, over slices and retries. `base` is the text it went on from."""
-
-    base: str = ""
-    text: list[str] = field(default_factory=list)
-    asks: dict[int, AskDelta] = field(default_factory=dict)
-    finish: Finish = "stop"
-    usage: Usage | None = None
-    before: int = 0
-    queued: float = 0.0
-    first: float = 0.0
-    held: float = 0.0
-    preempted: int = 0
-    error: str = ""
-
-    @property
-    def whole(self) -> str:
-        """All the text so far."""
-        return self.base + "".join(self.text)
 
 
 async def think(m: Machine, process: Process, image: Image, act: Think, active: Activation) -> None:
@@ -73,22 +41,28 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
     model = m.world.model(process.model)
     info = model.info
     if image.thinking is not None:
-        await lost(m, process, image, info)
+        await lost(m, process, image.thinking, info)
         return
-    if gone := image.context.surplus(info.window - act.max_tokens - MARGIN):
-        await m.journal.sync((process, Evicted(gone)))
+    if fact := await window.fault(m, process, image, act, model):
+        await m.journal.sync((process, fact))
         return
     try:
         reserve = hold(m, process, image, act, info)
     except OverBudget:
-        if not m.accounts.busy(process):
+        if not m.accounts.busy(process) and not act.about:
             raise
+        if act.about:  # no summary is made of these pages: their lines stay
+            none = ModelReplied(Message("assistant", ()), Usage(), "lost", about=act.about)
+            await m.journal.sync((process, none))
+            return
         async with active.scope:
             await m.accounts.freed.wait()  # what others hold may come back
         return
     draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
     try:
-        await m.journal.sync((process, ModelCalled(info.name, reserve, len(act.messages))))
+        size = len(act.messages)
+        called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
+        await m.journal.sync((process, called))
         request = request_of(m, process, act, reserve.tokens_out)
         async with active.scope:
             await generate(m, process, model, request, draft, active)
@@ -97,7 +71,9 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
         active.text, active.progress, active.since = [], None, None
     if process.alive:
         draft.asks = draft.asks if act.calls else {}  # offered none, it is heard to ask for none
-        reply = close(image, draft, active.scope.reason, info)
+        reply = replace(close(image, draft, active.scope.reason, info), about=act.about)
+        if draft.over and not act.about and image.context.overflowed(window.room(act, info)):
+            reply = replace(reply, finish="lost", error="")  # it is made to fit, and asked again
         if process.accounts:  # seconds were charged while they passed
             m.accounts.charge(process, replace(reply.usage, seconds=0.0))
         m.journal.write((process, reply))
@@ -105,9 +81,10 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
 
 def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
     """Reserve what the call may cost at most, answering shorter if the budget wants it."""
-    read = min(image.context.most, info.window)
+    size = sum(map(estimate, act.messages)) if act.about else image.context.most
+    read = min(size, info.window)
     room = m.accounts.room(process)
-    most = act.max_tokens
+    most = window.answer(act, info)
     if room.tokens is not None and room.tokens - read < most:
         most = max(room.tokens - read, LEAST_TOKENS)
     need = Usage(read, most, 0, info.cost(Usage(read, most)), 0.0, 1)
@@ -117,34 +94,19 @@ def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo
     return need
 
 
-async def lost(m: Machine, process: Process, image: Image, info: ModelInfo) -> None:
+async def lost(m: Machine, process: Process, called: ModelCalled, info: ModelInfo) -> None:
     """The machine stopped amid a generation: what it cost is not known; a price counts in full."""
-    reserve = image.thinking.reserve if image.thinking else Usage()
-    used = reserve if info.cost(reserve) else Usage(micros=0, calls=1)
+    used = called.reserve if info.cost(called.reserve) else Usage(micros=0, calls=1)
     m.accounts.settle(process)
     m.accounts.charge(process, used)
-    await m.journal.sync((process, ModelReplied(Message("assistant", ()), used, "lost", info.name)))
-
-
-@lru_cache(256)
-def tools_of(calls: tuple[str, ...], index: str) -> tuple[ToolSpec, ...]:
-    """The calls that a program's model is offered; `call` with the tools that there are."""
-    found = []
-    for name in calls:
-        kind = TABLE[name]
-        about = (kind.__doc__ or name).split("\n", 1)[0]
-        if name == "call":
-            if not index:
-                continue
-            about = TOOLS.format(index)
-        found.append(ToolSpec(name, about, wire.schema(name), kind.effect))
-    return tuple(found)
+    none = ModelReplied(Message("assistant", ()), used, "lost", info.name, about=called.about)
+    await m.journal.sync((process, none))
 
 
 def request_of(m: Machine, process: Process, act: Think, most: int) -> ModelRequest:
     """The request; the seed makes a retry of the same turn differ from the last."""
-    kin, tools = str(process.pid), tools_of(act.calls, m.index if "call" in act.calls else "")
-    made = ModelRequest(act.messages, tools, most, act.temperature, process.seq, affinity=kin)
+    kin, specs = str(process.pid), tools.offered(act.calls, m.index if "call" in act.calls else "")
+    made = ModelRequest(act.messages, specs, most, act.temperature, process.seq, affinity=kin)
     return replace(made, stop=act.stop, schema=act.schema)
 
 
@@ -174,7 +136,7 @@ async def generate(
                 try:
                     async with lease.scope:
                         with metered(m, process, active.scope.cancel):
-                            await stream(m, process, model, resumed(request, draft), draft, lease)
+                            await stream(m, process, model, draft.resumed(request), draft, lease)
                 finally:
                     draft.held += clock.monotonic() - begun
             if not lease.preempted or draft.usage is not None:
@@ -185,7 +147,7 @@ async def generate(
         except OrosError as e:
             tries += 1
             if not e.retryable or tries > RETRIES:
-                draft.finish, draft.error = "error", str(e)
+                draft.finish, draft.error, draft.over = "error", str(e), isinstance(e, TooBig)
                 return
             delay = min(MAX_BACKOFF, BACKOFF * 2**tries) * (0.5 + m.world.random.random())
             active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
@@ -193,16 +155,6 @@ async def generate(
                 m.tell([active.progress])
             draft.asks.clear()
             await clock.sleep(max(delay, e.retry_after or 0.0))
-
-
-def resumed(request: ModelRequest, draft: Draft) -> ModelRequest:
-    """The request that goes on from what is there."""
-    if not draft.text:
-        return request
-    messages = request.messages[:-1] if draft.base else request.messages
-    part = Message("assistant", (TextPart(draft.whole),), partial=True)
-    left = request.max_tokens - draft.before
-    return replace(request, messages=(*messages, part), max_tokens=left)
 
 
 async def stream(
@@ -223,7 +175,7 @@ async def stream(
             if draft.first == 0.0 and not isinstance(batch[0], Progress):
                 draft.first = clock.monotonic() - begun
             lease.advanced()
-            take(draft, batch)
+            draft.take(batch)
             if active is not None:
                 active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
             if m.tell is not None:
@@ -232,29 +184,12 @@ async def stream(
         raise BadReply("the stream stopped without an end")
 
 
-def take(draft: Draft, batch: Sequence[Delta]) -> None:
-    """Fold deltas into the draft."""
-    for delta in batch:
-        match delta:
-            case TextDelta(text=text):
-                draft.text.append(text)
-            case AskDelta(index=index):
-                old = draft.asks.get(index, AskDelta(index))
-                draft.asks[index] = AskDelta(
-                    index, old.id or delta.id, old.name + delta.name, old.args + delta.args
-                )
-            case Finished(finish=finish, usage=usage):
-                draft.finish, draft.usage = finish, usage
-            case _:
-                pass
-
-
 def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
     """The reply as a fact. `cut` is the signal that ended it, if one did."""
     label = image.context.label
     label |= Label(label.integrity, None, frozenset({info.name}))
     text, half = draft.whole, bool(cut or draft.error)
-    asks = () if half else asks_of(draft)
+    asks = () if half else draft.asked()
     finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else draft.finish
     parts = (TextPart(text),) if text else ()
     message = Message("assistant", parts, asks, partial=half and bool(text), label=label)
@@ -268,17 +203,6 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
     return ModelReplied(
         message, usage, finish, info.name, queued, first, held, draft.preempted, draft.error
     )
-
-
-def asks_of(draft: Draft) -> tuple[Ask, ...]:
-    """The calls asked for, in order; ids made unique, arguments decoded if they are an object."""
-    found: list[Ask] = []
-    seen: set[str] = set()
-    for index, delta in sorted(draft.asks.items()):
-        name = delta.id if delta.id and delta.id not in seen else f"{delta.id or 'call'}-{index}"
-        seen.add(name)
-        found.append(Ask(name, delta.name, wire.arguments(delta.args)))
-    return tuple(found)
 
 
 async def infer(m: Machine, process: Process, request: ModelRequest, name: str) -> Draft:

@@ -1,34 +1,49 @@
 """The window as paged memory: pages in order, evicted in large steps, never lost.
 
-Append-only between evictions, so that prefix caches hit. An evicted page leaves a line with its id;
-the whole of it stays in the journal and is read at /proc/self/pages/ID. Token counts are estimates
-corrected by what the model really counted (`calibrate`).
+Append-only between evictions, so that prefix caches hit. What left stands in one bounded message: a
+summary, the last pages a line each, and where the rest is: whole in the journal, and read at
+/proc/self/pages/ID. Counts are the model's own where it can count; else estimates, corrected by
+what the model says that it read (`calibrate`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from oros.abi import hidden
+from oros.abi.events import OWNERS, Evicted, Recalled
 from oros.abi.labels import Label, join
 from oros.abi.message import Message, TextPart, say
 
-PageKind = Literal["program", "pinned", "turn"]
+PageKind = Literal["program", "pinned", "turn", "recalled"]
 
 CHARS_A_TOKEN = 3.2
-"""For the first estimate; English and code lie between 3 and 4."""
+"""For the first estimate; English and code lie between 3 and 4. Of other scripts, one a token."""
 
 PICTURE_TOKENS = 800
+MESSAGE_TOKENS = 6
+"""What a chat template puts around a message."""
 TARGET = 0.5
 """What an eviction leaves of the window: rare large steps keep the prefix cache warm."""
 
 KEPT_TURNS = 2
+STUBS = 8
+"""Pages that left and have a line of their own, the last ones; the others are told by range."""
 STUB_CHARS = 70
+LEAST_CHARS = 400
+"""What stays at least of a page that is cut because nothing else can leave."""
+CUT = "\n[{} more characters: read /proc/self/pages/{}]"
+EARLIER = """Earlier (pages {} to {} left this window; `read` /proc/self/pages/ID brings one back, \
+`search` /proc/self/pages finds words in them):"""
 
 
 @dataclass(slots=True)
 class Page:
-    """One message of the window. Pages of one `group` (a call and its answer) leave together."""
+    """One message of the window. Pages of one `group` (a call and its answer) leave together.
+
+    `exact`: `tokens` is the model's own count. `kept`: characters that are shown of it, 0 for all.
+    `summed`: it left, and a summary was made of it or was tried.
+    """
 
     id: int
     kind: PageKind
@@ -36,18 +51,52 @@ class Page:
     tokens: int
     group: int
     resident: bool = True
+    exact: bool = False
+    kept: int = 0
+    summed: bool = False
+
+    @property
+    def shown(self) -> Message:
+        """The page as it stands in the window."""
+        more = len(self.message.text) - self.kept
+        if not self.kept or more <= 0:
+            return self.message
+        text = self.message.text[: self.kept] + CUT.format(more, self.id)
+        others = tuple(p for p in self.message.parts if not isinstance(p, TextPart))
+        return replace(self.message, parts=(TextPart(text), *others))
+
+
+def size(text: str) -> float:
+    """Tokens of a text, as a guess that is seldom too low."""
+    if text.isascii():
+        return len(text) / CHARS_A_TOKEN
+    plain = sum(map(str.isascii, text))
+    return plain / CHARS_A_TOKEN + (len(text) - plain)
+
+
+def written(message: Message) -> str:
+    """All of a message that is text to a model: its words, and the calls it asks for."""
+    return message.text + "".join(f"{a.name}{a.args}" for a in message.asks)
+
+
+def listed(message: Message) -> str:
+    """A message as text, the calls that it asks for a line each."""
+    return message.text + "".join(f"\n{a.name} {a.args}" for a in message.asks)
+
+
+def around(message: Message) -> int:
+    """Tokens of a message beside its text: the template's, and pictures."""
+    pictures = sum(p.kind in ("image", "audio") for p in message.parts)
+    return MESSAGE_TOKENS * (1 + len(message.asks)) + PICTURE_TOKENS * pictures
 
 
 def estimate(message: Message) -> int:
     """Tokens of a message, before the model has counted."""
-    size = sum(len(p.text) for p in message.parts if isinstance(p, TextPart))
-    size += sum(len(a.name) + len(str(a.args)) for a in message.asks)
-    pictures = sum(p.kind in ("image", "audio") for p in message.parts)
-    return int(size / CHARS_A_TOKEN) + 6 + PICTURE_TOKENS * pictures
+    return int(size(written(message))) + around(message)
 
 
 def stub(page: Page) -> str:
-    """The line that an evicted page leaves."""
+    """The line of a page that left."""
     text = " ".join(page.message.text.split()) or ", ".join(a.name for a in page.message.asks)
     cut = text[:STUB_CHARS] + ("..." if len(text) > STUB_CHARS else "")
     return f"[page {page.id}, {page.message.role}: {cut}]"
@@ -55,10 +104,19 @@ def stub(page: Page) -> str:
 
 @dataclass(slots=True)
 class Context:
-    """The pages of a process."""
+    """The pages of a process.
+
+    `ratio` corrects estimates; `base`: tokens beside the pages, as the schemas of calls; `exact`:
+    the last window was counted by the model; `digest` is the summary of the pages that left;
+    `room`: tokens that they had to fit.
+    """
 
     pages: list[Page] = field(default_factory=list)
     ratio: float = 1.0
+    base: int = 0
+    exact: bool = False
+    digest: Message | None = None
+    room: int = 4000
 
     def add(self, kind: PageKind, message: Message) -> Page:
         """Append a page; an answer joins the group of the call it answers."""
@@ -70,11 +128,29 @@ class Context:
         self.pages.append(page)
         return page
 
+    def held(self, page: Page) -> int:
+        """Tokens that a page takes of the window, as well as is known."""
+        tokens: float = page.tokens if page.exact else page.tokens * self.ratio
+        if page.kept:
+            tokens *= min(1.0, (page.kept + len(CUT) + 8) / max(1, len(page.message.text)))
+        return int(tokens) + 1
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Tokens of the window by `OWNERS`."""
+        found = dict.fromkeys(OWNERS, 0)
+        found["calls"] = self.base
+        for page in self.pages:
+            if page.resident:
+                found[page.kind] += self.held(page)
+        if (earlier := self.earlier()) is not None:
+            found["earlier"] = int(estimate(earlier) * self.ratio)
+        return tuple(found.values())
+
     @property
     def tokens(self) -> int:
         """What the window holds, in tokens, as well as is known."""
-        size = sum(p.tokens if p.resident else STUB_CHARS // 3 for p in self.pages)
-        return int(size * self.ratio)
+        return sum(self.owners)
 
     @property
     def most(self) -> int:
@@ -83,59 +159,126 @@ class Context:
 
     @property
     def label(self) -> Label:
-        """The join of all that stands in the window, be it in a stub."""
+        """The join of all that stands in the window, be it in a line."""
         return join(p.message.label for p in self.pages)
 
-    def calibrate(self, counted: int) -> None:
-        """Learn from the model's own count of the last window (an answer may follow it)."""
-        guess = self.tokens
-        if counted > 0 and guess > 0:
-            self.ratio = min(2.0, max(0.3, self.ratio * counted / guess))
+    def calibrate(self, counted: int, guess: int = 0) -> None:
+        """Learn from the model's own count of the last window, which was held for `guess`."""
+        guess = guess or self.tokens
+        if counted <= 0 or guess <= 0:
+            return
+        if self.exact:
+            self.base = max(0, self.base + counted - guess)
+        else:
+            self.ratio = min(4.0, max(0.3, self.ratio * counted / guess))
+
+    def overflowed(self, room: int) -> bool:
+        """The model found the window too large: count higher. False if that was tried enough."""
+        if self.exact:
+            self.base += max(room // 8, 64)
+            return self.base < room
+        self.ratio = max(self.ratio * 1.3, self.ratio * room / max(1, self.tokens) * 1.1)
+        return self.ratio < 8
+
+    def gone(self) -> list[Page]:
+        """The pages that left, but for what was recalled: that is where it was found."""
+        return [p for p in self.pages if not p.resident and p.kind != "recalled"]
+
+    def unsummed(self) -> tuple[int, ...]:
+        """Pages that left since the last summary."""
+        return tuple(p.id for p in self.gone() if not p.summed)
+
+    def summarise(self, pages: Iterable[int], text: str, label: Label) -> None:
+        """Take in the summary of pages that left; "" if none could be made. Each page has one."""
+        for number in pages:
+            self.pages[number].summed = True
+        if text:
+            self.digest = hidden.shown(say("user", text, label))
+
+    def earlier(self) -> Message | None:
+        """What stands in the window for the pages that left it; its length is bounded."""
+        gone = self.gone()
+        if not gone:
+            return None
+        lines = [EARLIER.format(gone[0].id, gone[-1].id)]
+        labels = [p.message.label for p in gone]
+        if self.digest is not None:
+            lines.append(self.digest.text)
+            labels.append(self.digest.label)
+        return say("user", "\n".join([*lines, *map(stub, gone[-STUBS:])]), join(labels))
 
     def window(self) -> tuple[Message, ...]:
-        """The messages for the model; runs of evicted pages are one message of stubs."""
+        """The messages for the model."""
         return tuple(self._window())
 
     def _window(self) -> Iterator[Message]:
-        gone: list[Page] = []
+        earlier = self.earlier()
         for page in self.pages:
-            if not page.resident:
-                gone.append(page)
-                continue
-            if gone:
-                yield left(gone)
-                gone = []
-            yield page.message
-        if gone:
-            yield left(gone)
+            if page.resident:
+                yield page.shown
+            elif earlier is not None and page.kind != "recalled":
+                yield earlier
+                earlier = None
 
-    def surplus(self, room: int) -> tuple[int, ...]:
-        """Pages to evict, oldest groups first, so that the window fits `room` tokens.
+    def fit(self, room: int) -> Evicted | None:
+        """What has to leave so that the window fits `room` tokens; None if it fits, or never will.
 
-        Empty if it fits; also if nothing more may leave: the program, what is pinned and the last
-        turns stay.
+        Oldest groups first, down to `TARGET`; the program, what is pinned and the last turns stay.
+        If that is not enough the turn before the last leaves, too; then the longest pages are cut;
+        at last the last turn leaves.
         """
-        if self.tokens <= room:
-            return ()
-        groups = [p.group for p in self.pages if p.resident and p.kind == "turn"]
-        order = list(dict.fromkeys(groups))[:-KEPT_TURNS]
-        gone: set[int] = set()
-        excess = self.tokens - int(room * TARGET)
-        for group in order:
-            if excess <= 0:
+        excess = self.tokens - room
+        if excess <= 0:
+            return None
+        groups: dict[int, list[Page]] = {}
+        for page in self.pages:
+            if page.resident and page.kind in ("turn", "recalled") and not page.message.partial:
+                groups.setdefault(page.group, []).append(page)
+        order = list(groups.values())
+        gone: list[Page] = []
+        goal = excess + int(room * (1 - TARGET))
+        for number, group in enumerate(order, 1):
+            left = len(order) - number
+            if self._freed(gone) >= (goal if left >= KEPT_TURNS else excess) or not left:
                 break
-            members = [p for p in self.pages if p.group == group and p.resident]
-            gone |= {p.id for p in members}
-            excess -= int(sum(p.tokens - STUB_CHARS // 3 for p in members) * self.ratio)
-        return tuple(sorted(gone))
+            gone += group
+        cuts: tuple[tuple[int, int], ...] = ()
+        if self._freed(gone) < excess:
+            cuts = self._cuts(gone, excess - self._freed(gone))
+            if not cuts and order and order[-1][0] not in gone:
+                gone += order[-1]
+        ids = tuple(sorted(p.id for p in gone))
+        return Evicted(ids, cuts, room) if gone or cuts else None
 
-    def evict(self, ids: Iterable[int]) -> None:
-        """Take pages out of the window."""
-        for page_id in ids:
-            self.pages[page_id].resident = False
+    def _freed(self, gone: Sequence[Page]) -> int:
+        """What the window gets shorter by when pages leave, their lines counted."""
+        lines = int(sum(estimate(say("user", stub(p))) for p in gone[-STUBS:]) * self.ratio)
+        first = 0 if self.gone() else int(size(EARLIER) * self.ratio) + MESSAGE_TOKENS
+        return sum(map(self.held, gone)) - lines - first if gone else 0
 
+    def _cuts(self, gone: Sequence[Page], excess: int) -> tuple[tuple[int, int], ...]:
+        """The longest pages that stay, cut: (page, characters that are shown)."""
+        left = {p.id for p in gone}
+        pages = [p for p in self.pages if p.resident and p.kind != "program" and p.id not in left]
+        cuts = []
+        for page in sorted(pages, key=self.held, reverse=True):
+            length = page.kept or len(page.message.text)
+            if excess <= 0 or length <= LEAST_CHARS or page.message.partial:
+                break
+            part = size(page.message.text) / max(1.0, size(written(page.message)))
+            a_char = self.held(page) * part / length
+            keep = max(LEAST_CHARS, length - int(excess / max(a_char, 1e-6)) - len(CUT) - 16)
+            excess -= int((length - keep - len(CUT)) * a_char)
+            cuts.append((page.id, keep))
+        return tuple(cuts)
 
-def left(pages: Sequence[Page]) -> Message:
-    """What stands in the window for pages that left it."""
-    text = "\n".join(["Earlier (read /proc/self/pages/ID for the whole):", *map(stub, pages)])
-    return say("user", text, join(p.message.label for p in pages))
+    def take(self, event: Evicted | Recalled) -> None:
+        """Add what was recalled; or let pages leave the window, and cut others."""
+        if isinstance(event, Recalled):
+            self.add("recalled", event.message)
+            return
+        for number in event.pages:
+            self.pages[number].resident = False
+        for number, kept in event.cuts:
+            self.pages[number].kept = kept
+        self.room = event.room or self.room

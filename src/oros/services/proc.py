@@ -3,6 +3,7 @@
     /proc                       a row for each process
     /proc/PID/status            the row, as JSON
     /proc/PID/context           what stands in its window
+    /proc/PID/pages             the pages of its conversation, a line each; search finds words
     /proc/PID/pages/N           one page, whole, also when it left the window
     /proc/PID/calls/cN          one call: intent, verdict, outcome
     /proc/PID/calls/cN/NAME     a part of its outcome: a table, a figure, the whole of long output
@@ -16,8 +17,8 @@ import json
 from base64 import b64encode
 from dataclasses import asdict
 
-from oros.abi.errors import AccessDenied, NotFound, Unsupported
-from oros.abi.events import CallReturned
+from oros.abi.errors import AccessDenied, NotFound, OrosError, Unsupported
+from oros.abi.events import OWNERS, CallReturned
 from oros.abi.ids import INIT, PERSON, Pid
 from oros.abi.labels import SYSTEM, Label, join
 from oros.abi.message import FilePart, ImagePart, Json, TextPart
@@ -25,6 +26,8 @@ from oros.abi.ports import Caller
 from oros.abi.syscalls import Outcome
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
+from oros.paging import find
+from oros.paging.context import listed, stub
 from oros.services.explain import explain, grants
 from oros.services.layers.workspaces import Request, Workspaces
 from oros.services.races import Races
@@ -56,7 +59,16 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "why": process.why,
         "integrity": int(process.label.integrity),
         "race": process.race,
+        "window": dict(zip(OWNERS, process.window, strict=False)),
     }
+
+
+def room(m: Machine, process: Process) -> int:
+    """Tokens of its model's window; 0 if that model is not there any more."""
+    try:
+        return m.world.model(process.model).info.window
+    except OrosError:
+        return 0
 
 
 def policy(process: Process) -> dict[str, Json]:
@@ -96,7 +108,9 @@ class ProcServer:
         """
         m = self._m
         if path:
-            self._find(who, path)
+            process, rest = self._find(who, path)
+            if rest == ["pages"]:
+                return self._pages(process, limit)
             names = ("status", "context", "pages", "calls", "grants", "diff", "layers")
             files: list[Json] = [{"path": f"{path}/{n}", "kind": "file"} for n in names]
             return Outcome(value={"entries": files, "more": False}, label=SYSTEM)
@@ -110,17 +124,19 @@ class ProcServer:
 
     async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:
         """A file of a process, as text."""
+        m = self._m
         process, rest = self._find(who, path)
         match rest:
             case [] | ["status"]:
-                text = json.dumps(row(self._m, process) | policy(process), indent=1)
+                shown = row(m, process) | policy(process) | {"room": room(m, process)}
+                text = json.dumps(shown, indent=1)
             case ["grants"]:
                 text = json.dumps(grants(self._m, process), indent=1, ensure_ascii=False)
             case ["context"]:
-                image = self._m.journal.peek(process.pid)
+                image = m.journal.peek(process.pid)
                 text = "\n\n".join(f"[{x.role}] {x.text}" for x in image.context.window())
-            case ["pages", number] if number.isdigit():
-                text = self._page(process, int(number))
+            case ["pages", *number]:
+                text = self._page(process, "/".join(number))
             case ["calls", call]:
                 text = json.dumps(explain(self._m, process, call), indent=1, ensure_ascii=False)
             case ["calls", call, name]:
@@ -152,13 +168,27 @@ class ProcServer:
             raise NotFound(f"call {call} of process {process.pid} has no part {name}", names)
         return found, self._m.world.store.get_blob(found.blob)
 
-    def _page(self, process: Process, number: int) -> str:
+    def _pages(self, process: Process, limit: int) -> Outcome:
         pages = self._m.journal.peek(process.pid).context.pages
-        if number >= len(pages):
+        rows: list[Json] = [
+            {
+                "path": f"{process.pid}/pages/{p.id}",
+                "kind": "file",
+                "size": len(p.message.text),
+                "resident": p.resident,
+                "head": stub(p),
+            }
+            for p in pages[-limit:]
+        ]
+        return Outcome({"entries": rows, "more": len(pages) > limit}, label=process.label)
+
+    def _page(self, process: Process, number: str) -> str:
+        pages = self._m.journal.peek(process.pid).context.pages
+        if not number:
+            return "\n".join(map(stub, pages))
+        if not number.isdigit() or int(number) >= len(pages):
             raise NotFound(f"process {process.pid} has pages 0 to {len(pages) - 1}")
-        message = pages[number].message
-        asks = "".join(f"\n{a.name} {a.args}" for a in message.asks)
-        return f"[{message.role}] {message.text}{asks}"
+        return f"[{pages[int(number)].message.role}] {listed(pages[int(number)].message)}"
 
     async def stat(self, who: Caller, path: str) -> Outcome:
         """The row of a process."""
@@ -181,8 +211,20 @@ class ProcServer:
             value = {**value, "lost": lost}
         return Outcome(value=value, label=SYSTEM)
 
-    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002
-        """Processes whose goal contains the query."""
+    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:
+        """Processes whose goal contains the query; below `PID/pages`, pages that hold its words."""
+        if path:
+            process, rest = self._find(who, path)
+            if rest[:1] != ["pages"]:
+                raise Unsupported(f"/proc/{path} can't be searched", "search /proc/self/pages")
+            pages = self._m.journal.peek(process.pid).context.pages
+            best = find.search(pages, query, limit + 1)
+            rows: list[Json] = [
+                {"path": f"{process.pid}/pages/{h.page.id}", "line": 1, "text": h.text}
+                for h in best
+            ]
+            value = {"hits": rows[:limit], "more": len(rows) > limit}
+            return Outcome(value=value, label=process.label)
         found = [p for p in self._m.table if self._visible(who, p)]
         hits: list[Json] = [
             {"path": f"{p.pid}/status", "line": 1, "text": p.goal}

@@ -9,6 +9,7 @@ from oros.abi.actions import Do, Finish, Rest, Think
 from oros.abi.events import (
     CallEntered,
     CallReturned,
+    Evicted,
     ModelReplied,
     Received,
     Signalled,
@@ -187,6 +188,20 @@ def test_one_too_long_value_is_refused_before_it_is_read() -> None:
     play = Play(("$c1",)).given("x" * SIZE * (MOST + 1))
     assert play.end().status == 7
     assert play.windows == []
+
+
+def test_a_part_that_is_not_shown_whole_is_not_taken_as_read() -> None:
+    """It is shown anew in halves; the question, which was cut, too, stands whole again."""
+    play = Play(("$c1", "/work/a"), files={"/work/a": b"y" * 900}).given("x" * 3000 + "z" * 2000)
+    play.tell(Evicted((), ((1, 4), (2, 4))))
+    assert play.end().status == 0
+    assert [len(shown(w)) for w in play.windows] == [3000, 2200, 900]
+    assert shown(play.windows[1]) == "x" * 200 + "z" * 2000
+    assert {w[1] for w in play.windows} == {play.image.context.pages[1].message}
+    play = Play(("$c1",)).given("some text")
+    for _ in range(5):
+        play.tell(Evicted((2,)))
+    assert play.next().status == 7
 
 
 def test_it_goes_on_where_it_was_cut() -> None:

@@ -37,6 +37,7 @@ ROW = {
     "why": "",
     "integrity": 3,
     "race": 0,
+    "window": {},
 }
 
 

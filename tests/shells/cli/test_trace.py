@@ -16,11 +16,13 @@ from oros.abi.events import (
     Niced,
     Parked,
     Reaped,
+    Recalled,
     Sealed,
     Signalled,
 )
 from oros.abi.grants import MountPoint
 from oros.abi.ids import CallId, Pid, Seq
+from oros.abi.message import say
 from oros.abi.syscalls import Failure, Outcome
 from oros.shells.cli import story
 
@@ -60,7 +62,8 @@ OTHERS = [
     Signalled("TERM", Pid(0), "enough"),
     Niced(1, Pid(0)),
     Mounted(MountPoint("/work", "work:/x")),
-    Evicted((1, 2)),
+    Evicted((1, 2), ((3, 400),)),
+    Recalled(say("user", "the code is 4711")),
     Reaped(Pid(0)),
     Sealed(((Pid(2), Seq(9), "ab" * 32),), "cd" * 32, "ef" * 32, "01" * 64),
 ]

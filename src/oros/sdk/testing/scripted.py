@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from oros.abi.errors import OrosError
+from oros.abi.errors import OrosError, TooBig
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Ask
@@ -41,6 +41,11 @@ def tokens(text: str) -> int:
     return len(text) // WORD + 1
 
 
+def taken(request: ModelRequest) -> int:
+    """Tokens that a request takes of the window, but for its answer."""
+    return sum(tokens(m.text) for m in request.messages)
+
+
 @dataclass(slots=True)
 class ScriptedModel:
     """A `Model` over a script: a function of the request, or a list of answers in order."""
@@ -57,7 +62,7 @@ class ScriptedModel:
     requests: list[ModelRequest] = field(default_factory=list)
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
-        """Stream the scripted answer. Raises: the error that the script returns."""
+        """Stream the scripted answer. Raises: the error that the script returns; TooBig."""
         said = self.script(request) if callable(self.script) else self.script[self.calls]
         self.calls += 1
         self.requests.append(request)
@@ -68,6 +73,8 @@ class ScriptedModel:
             await self._pause(self.first)
             if isinstance(said, OrosError):
                 raise said
+            if (read := taken(request)) + request.max_tokens > self.info.window:
+                raise TooBig(f"{read} tokens are over the window of {self.info.window}")
             answer = Answer(said) if isinstance(said, str) else said
             async for batch in self._stream(request, answer):
                 yield batch
@@ -86,8 +93,8 @@ class ScriptedModel:
         for index, ask in enumerate(answer.asks):
             args = ask.args if isinstance(ask.args, str) else json.dumps(dict(ask.args))
             yield [AskDelta(index, ask.id, ask.name, args)]
-        read = sum(tokens(m.text) for m in request.messages)
-        yield [Finished("calls" if answer.asks else finish, Usage(read, tokens(rest)))]
+        ends = "calls" if answer.asks else finish
+        yield [Finished(ends, Usage(taken(request), tokens(rest)))]
 
     async def _pause(self, seconds: float) -> None:
         if self.clock is not None and seconds:

@@ -14,16 +14,21 @@ from dataclasses import dataclass
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound, TooBig
 from oros.abi.ids import PERSON, Pid
-from oros.abi.labels import Integrity, Label, join
-from oros.abi.message import Json, TextPart
+from oros.abi.labels import USER, Integrity, Label, join
+from oros.abi.message import Json, Message, TextPart, say
 from oros.abi.ports import Caller, Clock
 from oros.abi.syscalls import Outcome
+from oros.paging.context import Page, size
+from oros.paging.find import ENOUGH, search, terms
 from oros.services.memory.live import Memory
 from oros.services.memory.pieces import pieces
 from oros.services.memory.rows import Kept, Kind, Row, label_plain
 
 MOST = 1 << 20
 """Bytes of one note."""
+MOST_HITS = 8
+"""Notes that are looked at for what a process was not told to look for."""
+REMEMBERED = "Remembered from before:"
 RECALLED = 4000
 """Tokens that a search gives at most."""
 STANDING = 8000
@@ -256,6 +261,38 @@ class MemoryServer:
         ]
         label = who.label | labels(h.kept for h in found.hits)
         return Outcome({"hits": hits, "more": found.more}, label=label)
+
+    async def recall(self, pid: Pid, text: str, tokens: int) -> Message | None:
+        """What is remembered that has to do with a text, for a process that did not ask for it.
+
+        Only what is trusted as the user's own words: so it changes nothing of what may be done.
+        """
+        if not terms(text):
+            return None
+        who = Caller(pid, "", USER)
+        seen = self._scopes(who)
+
+        def may(kept: Kept) -> bool:
+            own = kept.row.label.integrity >= Integrity.USER and kept.row.label.readers is None
+            return own and kept.scope != "always" and kept.row.at <= seen[kept.scope][1]
+
+        found = await self._memory.search(
+            list(seen), text, tokens=tokens, limit=MOST_HITS, only=may
+        )
+        pages = [
+            Page(n, "turn", say("user", h.kept.row.text, h.kept.row.label), 0, n)
+            for n, h in enumerate(found.hits)
+        ]
+        lines, room = [REMEMBERED], tokens - size(REMEMBERED)
+        used = []
+        for hit in search(pages, text, MOST_HITS):
+            kept = found.hits[hit.page.id].kept
+            line = f"[/mem/{seen[kept.scope][0]}/{kept.source}: {hit.text}]"
+            if hit.cover >= ENOUGH and size(line) <= room:
+                room -= size(line)
+                lines.append(line)
+                used.append(kept)
+        return say("user", "\n".join(lines), labels(used)) if used else None
 
     async def stat(self, who: Caller, path: str) -> Outcome:
         """`{"path", "kind", "size", "time", "label"}`."""

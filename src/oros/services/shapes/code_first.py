@@ -206,7 +206,7 @@ def window(image: Image) -> tuple[Message, ...]:
     pages = [p for p in image.context.pages if p.resident]
     good = image.notes.get("good")
     shown = [
-        p.message
+        p.shown
         for p in pages
         if p.kind != "turn" or p.message.role == "user" or p.id == good or p.message.partial
     ]

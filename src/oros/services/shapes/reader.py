@@ -1,30 +1,33 @@
 """The shape of a reader: shown a text part by part, it says what was asked as a typed value.
 
 What goes by its place comes first, as the first message; then the paths, read through the reader's
-own namespace. Each part is a window of its own: the question, what was found so far (without its
-lists) and the part, which begins a little before the last one ended. The model's answer must fit
-the schema, and is asked for once more if it does not; what parts gave is merged by
+own namespace. Each part is a window of its own, as large as fits: the question, what was found so
+far (without its lists) and the part, which begins a little before the last one ended. The model's
+answer must fit the schema, and is asked for once more if it does not; what parts gave is merged by
 `typed.merged`. The end is a value that fits, or an error in this file's own words: no word of the
 text or of the model is in it. The model is offered no call, so it makes none.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from oros.abi import wire
 from oros.abi.actions import Action, Do, Finish, Rest, Think
 from oros.abi.errors import BadReply, Invalid, OrosError, TooBig
-from oros.abi.events import CallReturned, Event, ModelReplied, Received, Spawned
+from oros.abi.events import CallReturned, Event, Evicted, ModelReplied, Received, Spawned
 from oros.abi.labels import Label
 from oros.abi.message import Ask, Message, TextPart, say
 from oros.abi.syscalls import Outcome
 from oros.kernel.image import Image
 from oros.monitor import typed
+from oros.paging.context import Page
 
 MOST = 64
 """Parts of all that one reader reads."""
 OVERLAP = 200
 """Bytes of a part that the next one begins with."""
+LEAST = 1000
+"""Bytes of a part, at least."""
 TRIES = 2
 """Answers to one part before it is given up."""
 SO_FAR = 2000
@@ -42,6 +45,7 @@ def absorb(image: Image, event: Event) -> None:
             image.context.add("pinned", say("user", asked, event.label))
             paths = [r for r in event.read if not r.startswith("$")]
             image.notes |= {"paths": paths, "schema": event.schema, "rest": "", "part": 0}
+            image.notes["size"] = event.program.page
             image.phase = "given"
         case Received() if image.phase == "given":
             image.held.clear()
@@ -50,6 +54,8 @@ def absorb(image: Image, event: Event) -> None:
             came(image, event.outcome)
         case ModelReplied() if image.phase == "ask" and is_whole(event):
             said(image, event.message.text)
+        case Evicted() if image.phase == "ask":  # what is not shown whole would not be read
+            smaller(image)
         case _:
             pass
 
@@ -94,7 +100,7 @@ def follow(image: Image, page: Mapping[str, object]) -> None:
 
 def go_on(image: Image) -> None:
     """To the next part: of what was given, else of a file; else it is done."""
-    rest, size = image.notes["rest"], image.program.page
+    rest, size = image.notes["rest"], image.notes["size"]
     if rest:
         raw = rest.encode("utf-8", "replace")
         later = raw[size - OVERLAP :] if len(raw) > size else b""
@@ -117,10 +123,29 @@ def show(image: Image, text: str, label: Label) -> None:
     if image.notes["part"] > MOST:
         fail(image, too_long())
         return
-    image.context.evict([p.id for p in image.context.pages if p.kind == "turn"])
+    leave(image, lambda page: page.kind == "turn")
     shown = f"{so_far(image)}Part {image.notes['part']} of the text:\n<text>\n{text}\n</text>"
     image.context.add("turn", say("user", shown, label))
+    image.notes |= {"text": text, "label": label}
     image.phase, image.tries = "ask", 0
+
+
+def smaller(image: Image) -> None:
+    """A part is over the model's window: it is shown anew, by halves."""
+    image.notes["size"] //= 2
+    if image.notes["size"] < LEAST:
+        fail(image, TooBig("the question leaves no room for a text", "a shorter one"))
+        return
+    for page in image.context.pages:
+        page.kept = 0
+    image.notes["rest"] = image.notes["text"] + image.notes["rest"]
+    go_on(image)
+
+
+def leave(image: Image, which: Callable[[Page], bool]) -> None:
+    """Let pages leave the window."""
+    gone = (p.id for p in image.context.pages if p.resident and which(p))
+    image.context.take(Evicted(tuple(gone)))
 
 
 def so_far(image: Image) -> str:
@@ -139,7 +164,7 @@ def said(image: Image, text: str) -> None:
             raise TooBig("the value of all parts is too long", "ask for less")
     except BadReply as e:
         image.tries += 1
-        image.context.evict([p.id for p in image.context.pages if p.message.role == "assistant"])
+        leave(image, lambda page: page.message.role == "assistant")
         if image.tries >= TRIES:
             fail(image, e)
     except TooBig as e:
@@ -164,12 +189,16 @@ def decide(image: Image) -> Action:
     match image.phase:
         case "read":
             at = {"offset": image.notes["offset"]} if image.notes.get("offset") else {}
-            args = {"path": image.notes["paths"][0], **at, "limit": image.program.page}
+            args = {
+                "path": image.notes["paths"][0],
+                **at,
+                "limit": image.notes.get("size", image.program.page),
+            }
             return Do(Ask("read", "read", args))
         case "ask" if image.finish == "interrupted":
             return Rest("message")
         case "ask":
-            window = tuple(p.message for p in image.context.pages if p.resident)
+            window = tuple(p.shown for p in image.context.pages if p.resident)
             heat = HOT if image.tries else image.program.temperature
             schema = image.notes["schema"]
             return Think(window, (), (), schema, image.program.max_tokens, heat)

@@ -7,6 +7,7 @@ from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
 from oros.abi.manifest import Example
 from oros.abi.message import Ask, Message, TextPart, say
 from oros.kernel.image import Image
+from oros.paging import digest
 
 EMPTY = "Your answer was empty. Make a call, or answer in words."
 EMPTY_TRIES = 2
@@ -24,7 +25,7 @@ def absorb(image: Image, event: Event) -> None:
                 image.context.add("pinned", say("user", event.goal, event.label))
         case CallReturned() if image.closed is not None:
             image.answer(image.closed.ask, event.shown)
-        case ModelReplied(finish="stop" | "length") if not event.error:
+        case ModelReplied(finish="stop" | "length", about=()) if not event.error:
             if not event.message.text.strip() and not event.message.asks:
                 image.tries += 1
                 image.context.add("turn", say("user", EMPTY))
@@ -59,6 +60,9 @@ def decide(image: Image) -> Action:
     if last.kind == "program":
         return Rest("message")
     if last.message.role != "assistant" or last.message.partial:
+        if program.digest and (gone := image.context.unsummed()):
+            asked = digest.question(image.context, gone, program.digest)
+            return Think(asked, max_tokens=program.digest, about=gone)
         temperature = program.temperature if not image.tries else 0.4
         return Think(
             image.context.window(), program.calls, (), None, program.max_tokens, temperature

@@ -71,6 +71,21 @@ def usage(used: Event) -> str:
     return f"{read} in{cached} → {written} out · {'price unknown' if money == '?' else money}"
 
 
+def called(event: Event) -> str:
+    """The intent of a model call."""
+    if event.get("about"):
+        return f"{event['model']}: sums up {len(event['about'])} pages that left the window"
+    size = sum(event.get("window") or ())
+    return f"{event['model']}: {event['pages']} messages" + f", {draw.tokens(size)}" * bool(size)
+
+
+def evicted(event: Event) -> str:
+    """Pages that left, or were cut."""
+    cuts = len(event.get("cuts") or ())
+    told = [f"{n} page{'s' * (n > 1)} left the window" for n in [len(event["pages"])] if n]
+    return ", ".join([*told, *([f"{cuts} cut" if told else f"{cuts} cut to fit"] if cuts else [])])
+
+
 def replied(event: Event) -> str:
     """A model call."""
     queued = f" (queued {draw.seconds(event['queued'])})" if event["queued"] >= 0.1 else ""
@@ -131,7 +146,7 @@ SAYS: dict[str, Callable[[Event], str]] = {
     "spawned": lambda e: f"{e['program']['name']} on {e['model']}: {e['goal']}",
     "forked": forked,
     "received": received,
-    "model_called": lambda e: f"{e['model']}: {e['pages']} messages",
+    "model_called": called,
     "model_replied": replied,
     "call_entered": entered,
     "call_returned": returned,
@@ -143,7 +158,8 @@ SAYS: dict[str, Callable[[Event], str]] = {
     "signalled": lambda e: f"{e['signal']} {e['why']}".strip(),
     "niced": lambda e: "foreground" if e["level"] == 0 else "background",
     "mounted": lambda e: f"{e['point']['path']} is {e['point']['source']}",
-    "evicted": lambda e: f"{len(e['pages'])} pages left the window",
+    "evicted": evicted,
+    "recalled": lambda e: " ".join(text_of(e["message"]).split()),
     "exited": exited,
     "reaped": lambda e: f"by process {e['by']}",
     "sealed": lambda e: f"the heads of {len(e['heads'])} journals, key {e['key'][:16]}",

@@ -17,6 +17,9 @@ from oros.shells.cli.session import Session
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 """The alternate screen without a cursor, and back."""
 
+MOST_WINDOWS = 8
+"""Processes whose windows are shown."""
+
 
 def top(session: Session, options: Options) -> int:
     """Watch until q or Ctrl-C; `-n` draws it so many times."""
@@ -61,6 +64,22 @@ def page(session: Session, seen: dict[str, Any]) -> Iterator[str]:
         yield draw.cut(f"{model['model']}  {gauge} {busy}/{model['slots']}  {waits} wait", width)
     yield ""
     yield from lines(rows, width, long=width >= 110)
+    yield from windows(rows, width)
+
+
+def windows(rows: list[dict[str, Any]], width: int) -> Iterator[str]:
+    """What stands in models' windows, in tokens by whose it is; who thought last comes first."""
+    full = sorted((r for r in rows if r["window"]), key=lambda r: -r["changed"])[:MOST_WINDOWS]
+    if not full:
+        return
+    owners = list(full[0]["window"])
+    yield ""
+    cells = [
+        [str(r["pid"]), draw.tokens(sum(r["window"].values()))]
+        + [draw.tokens(r["window"].get(o, 0)) for o in owners]
+        for r in full
+    ]
+    yield from draw.table(["PID", "WINDOW", *map(str.upper, owners)], cells, width, "")
 
 
 def draw_screen(session: Session) -> None:

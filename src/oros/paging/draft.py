@@ -1,0 +1,71 @@
+"""An answer as it grows, over slices and retries: deltas folded, calls decoded. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from oros.abi import wire
+from oros.abi.events import Finish
+from oros.abi.grants import Usage
+from oros.abi.message import Ask, Message, TextPart
+from oros.abi.ports import AskDelta, Delta, Finished, ModelRequest, TextDelta
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer as it grows. `base` is the text it went on from; `over`: it did not fit the window.
+
+    `queued`, `first`, `held`: seconds for a slot, until the first token, on the slot.
+    """
+
+    base: str = ""
+    text: list[str] = field(default_factory=list)
+    asks: dict[int, AskDelta] = field(default_factory=dict)
+    finish: Finish = "stop"
+    usage: Usage | None = None
+    before: int = 0
+    queued: float = 0.0
+    first: float = 0.0
+    held: float = 0.0
+    preempted: int = 0
+    error: str = ""
+    over: bool = False
+
+    @property
+    def whole(self) -> str:
+        """All the text so far."""
+        return self.base + "".join(self.text)
+
+    def take(self, batch: Sequence[Delta]) -> None:
+        """Fold deltas in."""
+        for delta in batch:
+            match delta:
+                case TextDelta(text=text):
+                    self.text.append(text)
+                case AskDelta(index=index):
+                    old = self.asks.get(index, AskDelta(index))
+                    self.asks[index] = AskDelta(
+                        index, old.id or delta.id, old.name + delta.name, old.args + delta.args
+                    )
+                case Finished(finish=finish, usage=usage):
+                    self.finish, self.usage = finish, usage
+                case _:
+                    pass
+
+    def resumed(self, request: ModelRequest) -> ModelRequest:
+        """The request that goes on from what is there."""
+        if not self.text:
+            return request
+        messages = request.messages[:-1] if self.base else request.messages
+        part = Message("assistant", (TextPart(self.whole),), partial=True)
+        left = request.max_tokens - self.before
+        return replace(request, messages=(*messages, part), max_tokens=left)
+
+    def asked(self) -> tuple[Ask, ...]:
+        """The calls, in order; ids made unique, arguments decoded if they are an object."""
+        found: list[Ask] = []
+        seen: set[str] = set()
+        for index, delta in sorted(self.asks.items()):
+            name = delta.id if delta.id not in ("", *seen) else f"{delta.id or 'call'}-{index}"
+            seen.add(name)
+            found.append(Ask(name, delta.name, wire.arguments(delta.args)))
+        return tuple(found)
