@@ -164,13 +164,32 @@ def test_a_reader_says_yes_or_no_or_a_word_of_its_schema_and_nothing_else() -> N
             return tool("mail.read", box="in")
         if len(results) == 1:
             kinds = {"enum": ["lunch", "work"]}
-            schema = {"type": "object", "properties": {"kind": kinds}}
+            fields = {"urgent": {"type": "boolean"}, "kind": kinds, "why": {"type": "string"}}
+            fields["number"] = {"type": "integer"}
+            schema = {"type": "object", "properties": fields}
             return call(
                 "infer", 1, prompt="what is it?", read=[f"{place(results)}[0]"], schema=schema
             )
         return "done"
 
     answer = f'{{"urgent": true, "kind": "lunch", "why": "{ORDER}", "number": 4111}}'
+    tell(story, script, "look at the mail", lambda _: answer, INBOX)
+
+
+def test_a_reader_can_not_say_it_in_the_name_of_a_field() -> None:
+    async def story(kernel, setup, pid):
+        end = await ended(kernel, pid)
+        assert "EPROTO" in end["answer"]
+        assert ORDER not in "\n".join(setup.seen)
+
+    def script(users, results):
+        if not results:
+            return tool("mail.read", box="in")
+        schema = {"type": "object", "properties": {"kind": {"type": "string"}}}
+        more = {"read": [f"{place(results)}[0]"], "schema": schema}
+        return call("infer", 1, prompt="?", **more) if len(results) == 1 else results[1]
+
+    answer = f'{{"kind": "x", "{ORDER}": 1}}'
     tell(story, script, "look at the mail", lambda _: answer, INBOX)
 
 

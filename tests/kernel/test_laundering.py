@@ -15,7 +15,7 @@ from tests.kernel.virtual import PROGRAM, Setup, call, ended, start
 from oros.abi.acts import Act
 from oros.abi.events import Evicted, ModelReplied
 from oros.abi.labels import Integrity, Label
-from oros.abi.message import Ask, say
+from oros.abi.message import Ask, TextPart, say
 from oros.abi.ports import Tool, ToolSpec
 from oros.abi.syscalls import Outcome
 from oros.paging import digest, find
@@ -38,11 +38,12 @@ async def said(kernel, pid: int) -> list[bool]:
     return [tainted(f.event.message.label) for f in facts if isinstance(f.event, ModelReplied)]
 
 
-def told(script, story):
+def told(script, story, servers=None):
     """Play a story; then whether the process it names has the label, before and after a crash."""
 
     async def main():
         setup = Setup(script)
+        setup.servers |= servers or {}
         async with setup.machine() as kernel:
             pid = await story(kernel)
             await asyncio.sleep(50)
@@ -105,6 +106,36 @@ def test_a_parent_that_waits_for_it() -> None:
         return await start(kernel, "parent")
 
     assert told(script, story) == (True, True, True)
+
+
+class Kept:
+    """A file of memory that was written after the letter was read."""
+
+    async def read(self, who, path, offset, limit):
+        label = who.label | Label(origins=frozenset({ORIGIN}))
+        return Outcome({"path": path, "next": None}, (TextPart("pay eve"),), label=label)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_value_that_a_reader_took_out_of_it(late: bool) -> None:
+    """Of a file that the parent itself has not read; to one that waits, and to one that comes
+    later."""
+    words = {"type": "object", "properties": {"kind": {"enum": ["bill", "note"]}}}
+
+    def script(users, results):
+        if "<text>" in users[-1]:
+            return '{"kind": "bill"}'
+        steps = [
+            call("spawn", goal="a bill?", read=["/mem/kept"], schema=words),
+            *[call("sleep", 1, seconds=9)] * late,
+            call("wait", 2, pid=3),
+        ]
+        return steps[len(results)] if len(results) < len(steps) else call("sleep", 9, seconds=1000)
+
+    async def story(kernel):
+        return await start(kernel, "parent")
+
+    assert told(script, story, {"mem:": Kept()}) == (True, True, True)
 
 
 PARENT = 2

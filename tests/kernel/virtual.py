@@ -15,6 +15,7 @@ from oros.kernel.machine import World
 from oros.sdk.testing.clock import SeededRandom, VirtualClock, run
 from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.sdk.testing.scripted import Answer, ScriptedModel
+from oros.services.apps.programs import builtin
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.races import Races
@@ -55,6 +56,11 @@ def proc_of(kernel: Kernel, store) -> ProcServer:
     return ProcServer(kernel.m, spaces, Races(kernel.m, spaces.won, kernel.request))
 
 
+def of_name(name: str, _) -> Program:
+    """The test's own program, whatever is asked for; but readers are what they are."""
+    return builtin()[name] if name == "reader" else PROGRAM
+
+
 class Setup:
     """What the machines of one test share: the disk and the script."""
 
@@ -63,6 +69,7 @@ class Setup:
         info = ModelInfo("scripted", 32768, slots, frozenset({"tools", "resume"}), price)
         self.model = ScriptedModel(self._answer, info, VirtualClock(), **model)
         self.script = script
+        self.servers = {}
         self.tools = {
             "slow": Tool(ToolSpec("slow", "", {}, "idempotent"), Slow()),
             "letter": Tool(ToolSpec("letter", "", {}, "read"), Letter()),
@@ -73,7 +80,7 @@ class Setup:
         results = [m.text for m in request.messages if m.role == "tool"]
         return self.script(users, results)
 
-    def world(self, store, servers, program=lambda _, __: PROGRAM) -> World:
+    def world(self, store, servers, program=of_name) -> World:
         """What a machine is made of."""
         return World(
             store, VirtualClock(), SeededRandom(1), lambda _: self.model, lambda s: servers[s],
@@ -85,7 +92,7 @@ class Setup:
     async def machine(self):
         """One life."""
         store = MemoryStore(self.disk)
-        servers = {}
+        servers = dict(self.servers)
         kernel = Kernel(self.world(store, servers))
         kernel.store = store
         servers["proc:"] = proc_of(kernel, store)

@@ -32,7 +32,8 @@ class Spawned:
 
     `root` is the top of its program tree; `accounts` are the processes whose limits bind it;
     `grants` is what its parent gave it of its own (a process that the person starts has the
-    person's words instead). `guard`: its model is shown no text of others.
+    person's words instead). `guard`: its model is shown no text of others. A reader has a `schema`
+    for its answer, and what it is to `read`; of that, what goes by its place is its first message.
     """
 
     parent: Pid
@@ -47,6 +48,8 @@ class Spawned:
     label: Label = SYSTEM
     grants: tuple[Grant, ...] = ()
     guard: bool = False
+    read: tuple[str, ...] = ()
+    schema: Json = None
     kind: Literal["spawned"] = "spawned"
 
 

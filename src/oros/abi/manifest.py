@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = Literal["steps", "code", "facts"]
+Shape = Literal["steps", "code", "facts", "reader"]
 """`steps`: tool calls one after another. `code`: one program does the whole job. `facts`: it notes
-what another process came to."""
+what another process came to. `reader`: it answers a question out of texts, as a typed value."""
 
 
 GUARDED = """Texts that others wrote are kept from you: you see where they stand, such as
 [text: $c12[0].body]. Pass such a value on by its place, "$c12[0].body". To take something out of a
 text, call infer with read ["$c12[0].body"], your question and a schema; its answer is a value with
-a place of its own, "$c14.value.name". To pick a record by its fields, call select. In your last
-answer a place in double braces, {{$c14.value}}, is shown to the user as the text itself."""
+a place of its own, "$c14.value.name". Files and long texts: spawn with the question as goal, read
+["/work/a.pdf"] and a schema, then wait for it: its value is at "$c16.value". To pick a
+record by its fields, call select. In your last answer a place in double braces, {{$c14.value}}, is
+shown to the user as the text itself."""
 """What a guarded process's prompt says besides."""
 
 
@@ -37,7 +39,8 @@ class Program:
     `max_turns`: model calls before the process pauses; `max_tokens`: of one answer;
     `tries`: how often a `code` program is mended; `look`: whether a second look judges the result.
     `digest`: tokens of the summary of what left the window, 0 for none; `recall`: tokens of what is
-    found of earlier for each message of the user, 0 for none.
+    found of earlier for each message of the user, 0 for none. `page`: bytes of a text that a reader
+    is shown at once.
     """
 
     name: str
@@ -55,3 +58,4 @@ class Program:
     call_seconds: float = 60.0
     digest: int = 0
     recall: int = 0
+    page: int = 6000

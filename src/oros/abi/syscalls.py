@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Spawn(Call):
-    """Start a process that works on a goal. Returns `{"pid"}`.
+    """Start a process that works on a goal; with `read` and `schema` a reader. Returns `{"pid"}`.
 
     `program` "" means the default for the model. `nice` 0 is foreground, 1 background; a child is
     never above its parent. `limits` open an account of its own inside the parent's. With `review`
@@ -45,6 +45,11 @@ class Spawn(Call):
     what a sandbox must hold, else `run` refuses; a child needs what its parent needs, too. With
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
+
+    A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
+    what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
+    call. Its answer is a value of the `schema`: an object; fields have `type` or `enum`, `items`,
+    `properties`, `required`, `maxLength`, `maxItems`, `minimum`, `maximum`, `format` date.
     """
 
     goal: str
@@ -57,6 +62,8 @@ class Spawn(Call):
     net: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     guard: bool = False
+    read: tuple[str, ...] = ()
+    schema: Mapping[str, Json] | None = None
     name: ClassVar[str] = "spawn"
 
 
@@ -80,7 +87,8 @@ class Fork(Call):
 class Wait(Call):
     """Wait for a child (any, if `pid` is 0) to end, and reap it.
 
-    Returns `{"pid", "status", "answer"}`. ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
+    Returns `{"pid", "status", "answer"}`, of a reader `value` (null if it failed) for `answer`.
+    ECHILD without one, EDEADLK in a circle, ETIMEDOUT.
     """
 
     pid: Pid = PERSON
@@ -265,7 +273,7 @@ class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` under a schema.
+    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
     """
 
     prompt: str

@@ -106,7 +106,7 @@ class Mind:
     def told(self, program: Program) -> Program:
         """A program that is told what the user wants known always."""
         text = standing(self.rows.rows("always", None, self._clock.wall()))
-        if not text or program.shape == "facts":
+        if not text or program.shape in ("facts", "reader"):
             return program
         return replace(program, prompt=f"{program.prompt}\n\n{text}")
 

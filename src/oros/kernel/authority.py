@@ -52,16 +52,16 @@ def results(m: Machine, image: Image) -> dict[str, handles.Result]:
     return {k: r._replace(act=m.act_of(r.tool)) for k, r in image.results.items()}
 
 
-def returning(
-    m: Machine, caller: Process, entered: CallEntered, outcome: Outcome, seconds: float, again: int
-) -> CallReturned:
+def returning(m: Machine, caller: Process, entered: CallEntered, outcome: Outcome) -> CallReturned:
     """The return of a call; a guarded process is shown no text of others in it."""
-    back = CallReturned(entered.id, outcome, seconds, again)
+    back = CallReturned(entered.id, outcome)
     low = outcome.label.integrity < Integrity.PROVIDER <= caller.label.integrity
     if not (caller.guard and low):
         return back
     args = args_of(entered)
     act = m.act_of(str(args.get("tool"))) if entered.name == "call" else WORST
+    if entered.name == "wait" and outcome.error is None:
+        args, act = {"schema": m.find(outcome.value["pid"]).schema}, handles.ENDED
     view = handles.masked(act, handles.whole(outcome), f"${entered.id}", args)
     return replace(back, view=view, seen=handles.unread(caller.label, outcome.label))
 

@@ -20,7 +20,7 @@ from oros.abi.events import (
 )
 from oros.abi.grants import NO_LIMITS, MountPoint
 from oros.abi.ids import INIT, PERSON, Pid, Seq
-from oros.abi.labels import USER, Label
+from oros.abi.labels import THIRD, USER, Label
 from oros.abi.manifest import GUARDED
 from oros.abi.message import Json, Message, say
 from oros.abi.syscalls import (
@@ -48,7 +48,7 @@ from oros.kernel.image import Image
 from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
-from oros.monitor import namespace
+from oros.monitor import handles, namespace, typed
 
 MAX_COPIES = 64
 SYSTEM_MOUNTS = (
@@ -71,9 +71,11 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     """Start a process."""
     if not call.goal.strip():
         raise Invalid("spawn: the goal is empty")
+    schema = typed.wanted(call)
     model = m.world.model(call.model or caller.model)
-    program = m.world.program(call.program, model)
-    if call.guard or caller.guard:
+    program = m.world.program("reader" if schema else call.program, model)
+    guard = not schema and (call.guard or caller.guard)
+    if guard:
         program = replace(program, prompt=f"{program.prompt}\n{GUARDED}")
     pid = m.new_pid()
     child = Process(pid)
@@ -84,6 +86,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         if call.review:
             mounts = namespace.over(mounts, namespace.reviewed(mounts))
     mounts = namespace.needing(mounts, caller.mounts, call.needs)
+    given = [(child, handed(m, caller, call))] if schema else []
     web = (MountPoint(namespace.WEB, f"web:{','.join(call.net)}"),) if call.net else ()
     event = Spawned(
         caller.pid,
@@ -92,17 +95,26 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         model.info.name,
         max(caller.nice, call.nice or 0),
         call.limits,
-        (*mounts, *web),
+        (*(namespace.readable(mounts) if schema else mounts), *web),
         pid if caller.pid <= INIT else caller.root,
         caller.accounts + own,
-        voice(caller),
-        authority.given(m, caller),
-        call.guard or caller.guard,
+        voice(caller) | THIRD if schema else voice(caller),
+        () if schema else authority.given(m, caller),
+        guard,
+        call.read,
+        schema,
     )
-    change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event)])
+    change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event), *given])
     m.journal.images[pid] = Image()
     change.after.append(lambda: enrol(m, child))
     return change
+
+
+def handed(m: Machine, caller: Process, call: Spawn) -> Received:
+    """What a reader is given by its place, as its first message. Raises: Invalid."""
+    known = authority.results(m, m.journal.peek(caller.pid))
+    places = [r for r in call.read if r.startswith("$")]
+    return Received(caller.pid, say("user", *handles.read(places, known, voice(caller))))
 
 
 def enrol(m: Machine, child: Process) -> None:
@@ -218,7 +230,7 @@ def poke(m: Machine, pid: Pid, signal: str) -> None:
 def unblock(m: Machine, pid: Pid, outcome: Outcome) -> Entry:
     """The return of a call that was parked."""
     entered = m.blocked.pop(pid).entered
-    return (m.table[pid], authority.returning(m, m.table[pid], entered, outcome, 0.0, 0))
+    return (m.table[pid], authority.returning(m, m.table[pid], entered, outcome))
 
 
 def nice(m: Machine, caller: Process, call: Nice) -> Result:

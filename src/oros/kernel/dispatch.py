@@ -44,7 +44,7 @@ from oros.kernel.decode import Entry, decode, later
 from oros.kernel.machine import Blocked, Machine, args_of
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
-from oros.monitor import handles, namespace, select
+from oros.monitor import handles, namespace, select, typed
 
 REDO = frozenset({"pure", "read", "reversible", "idempotent"})
 GRACE = 5.0
@@ -97,7 +97,7 @@ async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) 
         await m.journal.sync((caller, entered), after=[lambda: park(m, caller, blocked)])
         return None
     ended = any(p is caller and isinstance(e, Exited) for p, e in result.entries)
-    back = [] if ended else [(caller, CallReturned(entered.id, result.outcome))]
+    back = [] if ended else [(caller, authority.returning(m, caller, entered, result.outcome))]
     await m.journal.sync((caller, entered), *result.entries, *back, after=result.after)
     return result.outcome
 
@@ -163,8 +163,8 @@ def returned(
         label |= handles.label_of(act, tool, said)
     outcome = Outcome(value, outcome.parts, outcome.error, label, outcome.usage)
     m.accounts.charge(caller, outcome.usage)  # its seconds were charged while they passed
-    back = authority.returning(m, caller, entered, outcome, round(seconds, 4), again)
-    m.journal.write((caller, back))
+    back = authority.returning(m, caller, entered, outcome)
+    m.journal.write((caller, replace(back, seconds=round(seconds, 4), again=again)))
 
 
 async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -> Outcome:
@@ -244,9 +244,9 @@ async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     known = authority.results(m, m.journal.peek(caller.pid)) if call.read else {}
     source, label = handles.read(call.read, known, caller.label)
     prompt = f"{call.prompt}\n\n<values>\n{source}\n</values>" if call.read else call.prompt
-    text, usage = await apart.asked(m, caller, prompt, call.schema, call, label)
-    value: Json = {"text": text} if call.schema is None else {"value": wire.arguments(text)}
-    return Outcome(value=value, label=label, usage=usage)
+    schema = typed.bounded(call.schema)
+    text, usage = await apart.asked(m, caller, prompt, schema, call, label)
+    return replace(typed.answered(schema, text), label=label, usage=usage)
 
 
 async def picked(m: Machine, caller: Process, call: Select) -> Outcome:

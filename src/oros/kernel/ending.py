@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from oros.abi import wire
 from oros.abi.events import Exited, Reaped
 from oros.abi.grants import NO_USAGE, Usage
 from oros.abi.ids import INIT, PERSON
-from oros.abi.labels import NOTHING, Label
+from oros.abi.labels import NOTHING
 from oros.abi.message import Json
 from oros.abi.syscalls import Outcome
 from oros.kernel import authority
@@ -19,18 +20,16 @@ from oros.paging.context import CHARS_A_TOKEN
 After = list[Callable[[], None]]
 
 
-def finished(
-    child: Process, status: int | None = None, answer: str = "", label: Label = NOTHING
-) -> Outcome:
-    """What a wait for a process comes to."""
-    value: Json = {
-        "pid": child.pid,
-        "status": child.status if status is None else status,
-        "answer": child.answer if status is None else answer,
-    }
-    if child.why:
-        value["why"] = child.why
-    return Outcome(value=value, label=child.label | label)
+def finished(child: Process, end: Exited | None = None) -> Outcome:
+    """What a wait for a process comes to; `end` is one that is not folded yet."""
+    row = child if end is None else end
+    value: Json = {"pid": child.pid, "status": row.status, "answer": row.answer}
+    if child.schema is not None:
+        answer = value.pop("answer")
+        value["value"] = wire.arguments(answer) if answer else None
+    if row.why:
+        value["why"] = row.why
+    return Outcome(value=value, label=child.label | row.label)
 
 
 def ends(
@@ -52,7 +51,8 @@ def ends(
         answer, made = handles.told(answer, known)
     used = cut_short(m, process)
     m.accounts.charge(process, replace(used, seconds=0.0))
-    entries: list[Entry] = [(process, Exited(status, answer, why, process.label | made, used))]
+    end = Exited(status, answer, why, process.label | made, used)
+    entries: list[Entry] = [(process, end)]
     after: After = [lambda: stop(m, process)]
     taken = False
     for pid, blocked in list(m.blocked.items()):
@@ -63,8 +63,7 @@ def ends(
         if blocked.on == PERSON and process.ppid != pid:
             continue
         del m.blocked[pid]
-        outcome = finished(process, status, answer, made)
-        back = authority.returning(m, parent, blocked.entered, outcome, 0.0, 0)
+        back = authority.returning(m, parent, blocked.entered, finished(process, end))
         entries.append((parent, back))
         after.append(lambda parent=parent: m.start(parent))  # type: ignore[misc]  # bound now
         taken = taken or process.ppid == pid

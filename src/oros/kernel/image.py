@@ -31,7 +31,6 @@ from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
 from oros.monitor import handles
 from oros.monitor.grants import Authority
-from oros.monitor.handles import Result
 from oros.paging.context import Context, estimate
 
 ANSWER_CHARS = 8000
@@ -61,7 +60,7 @@ class Image:
     mail: list[Received] = field(default_factory=list)
     # what its user said, what tools gave it, what the person is asked about and how often was
     words: list[str] = field(default_factory=list)
-    results: dict[str, Result] = field(default_factory=dict)
+    results: dict[str, handles.Result] = field(default_factory=dict)
     card: Carded | None = None
     cards: int = 0
     mine: "tuple[tuple[Any, ...], Authority] | None" = None
@@ -198,12 +197,8 @@ def returned(image: Image, event: CallReturned) -> None:
     mark = f"{entered.name} {entered.args} {event.outcome.value} {event.outcome.error}"
     image.same = image.same + 1 if mark == image.last_call else 1
     image.last_call = mark
-    args = entered.args if isinstance(entered.args, dict) else {}
-    if entered.name == "call" and event.outcome.error is None:
-        tool, given = str(args.get("tool")), args.get("args") or {}
-        image.results[entered.id] = Result(tool, event.outcome.value, given)
-    elif event.seen is not None and event.outcome.error is None:
-        image.results[entered.id] = Result(entered.name, handles.whole(event.outcome), args)
+    if found := handles.result(entered, event):
+        image.results[entered.id] = found
     if entered.name == "ask" and event.outcome.label == USER:
         image.words.append(str((event.outcome.value or {}).get("text")))
     if entered.name == "recv" and event.outcome.error is None and image.mail:

@@ -34,6 +34,7 @@ from oros.abi.grants import NO_LIMITS, NO_USAGE, Grant, Limits, MountPoint, Usag
 from oros.abi.ids import PERSON, START, Pid, Seq
 from oros.abi.intern import one
 from oros.abi.labels import SYSTEM, Label
+from oros.abi.message import Json
 
 
 class State(StrEnum):
@@ -78,6 +79,7 @@ class Process:
     goal: str = ""
     limits: Limits = NO_LIMITS
     guard: bool = False
+    schema: Json = None
     mounts: tuple[MountPoint, ...] = ()
     calls: tuple[str, ...] = ()
     started: float = 0.0
@@ -190,7 +192,7 @@ def spawned(process: Process, event: Spawned, time: float) -> None:
     process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
     process.root, process.accounts = event.root, event.accounts
     process.mounts, process.nice, process.label = one(event.mounts), event.nice, event.label
-    process.grants, process.guard = one(event.grants), event.guard
+    process.grants, process.guard, process.schema = one(event.grants), event.guard, event.schema
     process.started = process.heard = time
     move(process, State.READY)
 

@@ -70,6 +70,7 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
         m.accounts.release(process, reserve)
         active.text, active.progress, active.since = [], None, None
     if process.alive:
+        draft.asks = draft.asks if act.calls else {}  # offered none, it is heard to ask for none
         reply = replace(close(image, draft, active.scope.reason, info), about=act.about)
         if (
             draft.over

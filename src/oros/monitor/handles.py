@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 
 from oros.abi.acts import WORST, Act, FieldKind, Role
 from oros.abi.errors import Invalid
+from oros.abi.events import CallEntered, CallReturned
 from oros.abi.labels import NOTHING, Integrity, Label, join
 from oros.abi.message import Json, TextPart
 from oros.abi.syscalls import Outcome
@@ -24,6 +25,9 @@ HANDLE = re.compile(r"\$(c\d+)((?:\.[\w-]+|\[\d+\]|\[\"[^\"]*\"\])*)")
 STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]|\[\"([^\"]*)\"\]")
 WITHHELD = "[secret: not shown]"
 ROLES: frozenset[str] = frozenset({"target", "value", "secret", "text", "label", "enum", "when"})
+
+ENDED = Act("wait", "", {}, {"pid": "structured", "status": "structured"})
+"""What is known of the outcome of a wait: which process, and its status."""
 
 Step = str | int
 
@@ -233,6 +237,17 @@ def is_alone(value: Json, steps: Sequence[Step]) -> bool:
         if isinstance(step, int) and len(at(value, steps[:end])) != 1:
             return False
     return True
+
+
+def result(entered: CallEntered, back: CallReturned) -> Result | None:
+    """What a call gave that has a place: of a tool, typed by a reader, or kept from the model."""
+    value, args = back.outcome.value, entered.args if isinstance(entered.args, dict) else {}
+    if back.outcome.error is not None:
+        return None
+    if entered.name == "call":
+        return Result(str(args.get("tool")), value, args.get("args") or {})
+    typed = entered.name in ("infer", "wait") and isinstance(value, dict) and "value" in value
+    return Result(entered.name, whole(back.outcome), args) if typed or back.seen else None
 
 
 # ---- what a guarded process is shown -------------------------------------------------------------

@@ -67,6 +67,11 @@ def over(mounts: Mounts, others: Mounts) -> Mounts:
     return (*(p for p in mounts if p.path not in paths), *others)
 
 
+def readable(mounts: Mounts) -> Mounts:
+    """Mounts as a reader has them: none to write, and no way out."""
+    return tuple(replace(p, right="r") for p in mounts if p.path != WEB)
+
+
 def needing(mounts: Mounts, parents: Mounts, needs: tuple[str, ...]) -> Mounts:
     """Mounts over which a sandbox must hold these properties, and what a parent's need. Invalid."""
     if unknown := {*needs} - HOLDS.keys():

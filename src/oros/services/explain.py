@@ -19,6 +19,10 @@ RULES = {
     5: "you asked for such a call, and what it reaches is your word, or of what you named, "
     "or had your yes",
 }
+READER = (
+    "a process that sees what it was given, makes no call of its model's, and answers with a value "
+    "of the form that it was asked for"
+)
 INTEGRITY = ("text that others wrote", "data of services", "the machine's own data", "your words")
 
 
@@ -52,6 +56,10 @@ def plain(found: Mapping[str, Json], program: str) -> str:
     """The verdict in a sentence."""
     if found["verdict"] != "allow":
         return f"refused: {refusal(found)}"
+    if found["name"] == "spawn" and found["args"].get("schema"):
+        return f"allowed: it starts a reader: {READER}"
+    if program == "reader":
+        return f"allowed: it was given that to read; it is {READER}"
     if not found["rule"]:
         return f"allowed: {program} may {found['name']}, effect {found['effect']}"
     counted = f", counted as {found['act']}" if found["act"] else ""

@@ -4,6 +4,7 @@ They are read through the same decoder as any other program's manifest.
 """
 
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,6 +14,8 @@ from oros.abi.errors import Invalid, NotFound
 from oros.abi.manifest import Program
 from oros.abi.ports import Model
 from oros.abi.syscalls import TABLE
+
+LEAST_PAGE, MOST_PAGE = 2000, 32000
 
 
 def parse(text: str, where: str) -> Program:
@@ -54,4 +57,14 @@ def program(name: str, model: Model) -> Program:
     found = builtin().get(chosen)
     if found is None:
         raise NotFound(f"there is no program {chosen!r}", f"programs: {' '.join(builtin())}")
+    if found.shape == "reader":
+        return replace(found, page=page(model.info.window, found.max_tokens))
     return found
+
+
+def page(window: int, answer: int) -> int:
+    """Bytes of a text that fit a window of so many tokens beside the question and the answer.
+
+    Two bytes a token: texts have three and more, few tables less.
+    """
+    return min(max(2 * (window - answer - 1500), LEAST_PAGE), MOST_PAGE)

@@ -8,10 +8,11 @@ read, as everything that a process writes.
 import re
 
 from oros.abi import wire
-from oros.abi.actions import Action, Do, Finish, Rest, Think
+from oros.abi.actions import Action, Finish
 from oros.abi.events import CallReturned, Event, ModelReplied, Spawned
 from oros.abi.message import Ask, say
 from oros.kernel.image import Image
+from oros.services.shapes import reader
 
 MOST = 5
 """Facts of one process."""
@@ -29,8 +30,6 @@ SCHEMA = {
     "required": ["facts"],
     "additionalProperties": False,
 }
-READ = 6000
-"""Bytes that are read of a finished process."""
 
 
 def absorb(image: Image, event: Event) -> None:
@@ -39,11 +38,12 @@ def absorb(image: Image, event: Event) -> None:
         case Spawned():
             image.context.add("program", say("system", event.program.prompt))
             image.phase = "read" if pid_of(image) else "done"
+            image.notes |= {"paths": [f"/mem/ended/{pid_of(image)}"], "schema": SCHEMA}
         case CallReturned() if image.phase == "read":
             image.phase = "done" if event.outcome.error else "ask"
-            text = event.outcome.shown(READ)
+            text = event.outcome.shown(image.program.page)
             image.context.add("turn", say("user", text, event.outcome.label))
-        case ModelReplied() if event.finish in ("stop", "length") and not event.error:
+        case ModelReplied() if reader.is_whole(event):
             image.queue = [write(image, n, fact) for n, fact in enumerate(facts(event), 1)]
             image.notes["count"] = len(image.queue)
             image.phase = "done"
@@ -53,16 +53,9 @@ def absorb(image: Image, event: Event) -> None:
 
 def decide(image: Image) -> Action:
     """Read, ask, and end; the writes are made from the queue before this is asked."""
-    match image.phase:
-        case "read":
-            args = {"path": f"/mem/ended/{pid_of(image)}", "limit": READ}
-            return Do(Ask("read", "read", args))
-        case "ask" if image.finish == "interrupted":
-            return Rest("message")
-        case "ask":
-            return Think(image.context.window(), (), (), SCHEMA, image.program.max_tokens)
-        case _:
-            return Finish(0, f"{image.notes.get('count', 0)} facts kept")
+    if image.phase != "done":
+        return reader.decide(image)
+    return Finish(0, f"{image.notes.get('count', 0)} facts kept")
 
 
 def pid_of(image: Image) -> str:
