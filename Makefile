@@ -37,12 +37,12 @@ house: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -q
 
-# What needs pandas, matplotlib or OCR, in an environment that has the extras `data` and `ocr`.
-DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py
+# What needs pandas, matplotlib, OCR or speech, in an environment that has those extras.
+DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py tests/services/index/test_speech.py tests/services/run/test_laundering.py
 
 .venv-data/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-data
-	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr]' -c constraints.txt
+	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr,speech]' -c constraints.txt
 	@touch .venv-data/ready
 
 test-data: .venv-data/ready

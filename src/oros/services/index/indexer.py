@@ -25,10 +25,10 @@ from oros.services.index import watch
 from oros.services.index.chunks import pieces
 from oros.services.index.documents import MAX_DOCUMENT, Documents
 from oros.services.index.extract import Answer
-from oros.services.index.inside import office, scans
+from oros.services.index.inside import office, scans, speech
 from oros.services.index.marks import Mark, hidden, mark_of, read_mark
 from oros.services.index.scan import scan
-from oros.services.index.stage import Stage, ending_of, staged
+from oros.services.index.stage import Stage, called, ending_of, staged
 from oros.services.memory.live import Memory
 from oros.services.memory.rows import Row
 from oros.services.threads import threaded
@@ -43,13 +43,15 @@ LOOK = 15.0
 """The same when it gives none."""
 PATIENCE = 5.0, 60.0
 """Seconds until it goes on after an error: at first, and at most."""
-READ = frozenset({"text", "pdf"})
+READ = frozenset({"text", "pdf"}) | speech.KINDS
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 100
 """Lines of failures in the status; all are counted."""
 ALIKE = 5
 """Files with one line each for the same reason; more share one."""
-DOCUMENTS = office.SHEETS | office.SLIDES | office.OTHERS | scans.ENDINGS | {"pdf"}
+SLOW = scans.ENDINGS, speech.ENDINGS
+"""What takes seconds a file, and what takes minutes."""
+DOCUMENTS = office.SHEETS | office.SLIDES | office.OTHERS | {"pdf"}.union(*SLOW)
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ class Indexer:
             seen = await threaded(lambda: scan(self.root, marks, reader, tops))
             self._state, self._left = "indexing", len(seen.todo)
             self._new = sum(p not in marks for p in seen.todo)
-            seen.todo.sort(key=lambda p: ending_of(p) in scans.ENDINGS)  # those take seconds each
+            seen.todo.sort(key=slowness)
             self._alike = {m.hash: p for p, m in marks.items() if m.hash}
             todo = iter(seen.todo)
             while paths := list(islice(todo, BATCH)):
@@ -240,7 +242,7 @@ class Indexer:
                 kind = kind_of(fd, ending)
                 if kind not in READ and ending not in DOCUMENTS:
                     return replace(file, mark=file.mark._replace(kind=kind))
-                file.name = stage.take(fd, ending, most)
+                file.name = stage.take(fd, called(path, fd), most)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -305,6 +307,11 @@ class Indexer:
             self._alike[file.mark.hash] = file.path
         self._bytes += file.mark.size
         self._left = max(0, self._left - 1)
+
+
+def slowness(path: str) -> int:
+    """How long a file takes: 0 for most, more for those that come later."""
+    return sum(n for n, endings in enumerate(SLOW, 1) if ending_of(path) in endings)
 
 
 def kind_of(fd: int, ending: str) -> str:
