@@ -72,6 +72,20 @@ def spoken(seconds: float) -> bytes:
     return (one * (int(seconds / 13) + 1))[: int(seconds * 32_000)]
 
 
+def coded(path: Path, samples: bytes, codec: str, rate: int = 16_000) -> None:
+    """Samples of 16 bits and 16 kHz as a file of another format."""
+    import av
+
+    plain = path.with_suffix(".wav")
+    sound(plain, samples)
+    with av.open(str(plain)) as source, av.open(str(path), "w") as made:
+        stream = made.add_stream(codec, rate=rate, layout="mono")
+        for frame in [*source.decode(audio=0), None]:
+            for packet in stream.encode(frame):
+                made.mux(packet)
+    plain.unlink()
+
+
 def film(path: Path) -> None:
     """Pictures that move, without a sound."""
     import av
@@ -144,21 +158,31 @@ def test_sound_that_is_broken_silent_or_no_sound_has_a_line_each(ear):
 
 @pytest.mark.timeout(300)
 def test_a_recording_that_breaks_off_says_where(ear):
-    sound(ear.top / "a.wav", spoken(12))
-    import av
-
-    whole = ear.top / "b.flac"
-    with av.open(str(ear.top / "a.wav")) as source, av.open(str(whole), "w") as made:
-        stream = made.add_stream("flac", rate=16_000, layout="mono")
-        for frame in [*source.decode(audio=0), None]:
-            for packet in stream.encode(frame):
-                made.mux(packet)
-    raw = whole.read_bytes()
-    whole.write_bytes(raw[: len(raw) // 2])
+    cut = ear.top / "cut.flac"
+    coded(cut, spoken(12), "flac")
+    raw = cut.read_bytes()
+    cut.write_bytes(raw[: len(raw) // 2])
     status = ear.index()
     (note,) = status["notes"]
-    assert note.startswith("b.flac: it breaks off after 0:0")
-    assert {source for source, *_ in ear.rows()} == {"a.wav", "b.flac"}
+    assert note.startswith("cut.flac: it breaks off after 0:0")
+    assert {source for source, *_ in ear.rows()} == {"cut.flac"}
+
+
+FORMATS = {"a.mp3": "libmp3lame", "a.flac": "flac", "a.m4a": "aac", "a.opus": "libopus",
+           "a.webm": "libopus", "a.mka": "flac", "a.aiff": "pcm_s16be"}  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_all_common_formats_are_heard(ear):
+    for name, codec in FORMATS.items():
+        coded(ear.top / name, spoken(11), codec, 48_000 if codec == "libopus" else 16_000)
+    sound(ear.top / "a.wav", spoken(11))
+    (ear.top / "a.bin").write_bytes((ear.top / "a.webm").read_bytes())  # by what is in it
+    status = ear.index()
+    assert status["failed"] == 0, status
+    said = {source for source, _, text in ear.rows() if "fellow Americans" in text}
+    assert said == {*FORMATS, "a.wav", "a.bin"}
+    assert SAID in ear.read("a.m4a").parts[0].text
 
 
 @pytest.mark.timeout(300)
@@ -298,6 +322,34 @@ def test_documents_come_before_recordings(house, monkeypatch):
     (house.top / "b.txt").write_text("a note")
     house.index()
     assert [n.rpartition(".")[2] for n in order] == ["txt", "ogg"]
+
+
+def test_what_changes_meanwhile_goes_before_the_other_recordings(house, monkeypatch):
+    order, read = list[str](), house.reader.read
+
+    async def told(folder, names, ear):
+        if not order:
+            (house.top / "new.txt").write_text("a new note")
+            house.indexer.touch(["new.txt"])
+        order.extend(n.rpartition(".")[2] for n in names)
+        return await read(folder, names, ear)
+
+    monkeypatch.setattr(house.reader, "read", told)
+    for n in range(6):
+        recorded(house.top / f"{n}.ogg")
+        with (house.top / f"{n}.ogg").open("ab") as file:
+            file.write(bytes([n]))
+
+    async def main() -> None:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            task = group.create_task(house.indexer.keep())
+            while house.indexer.status()["state"] != "ready":  # noqa: ASYNC110 - a state has no event
+                await asyncio.sleep(0.01)
+            task.cancel()
+
+    asyncio.run(main())
+    assert order == ["ogg"] * 4 + ["txt"] + ["ogg"] * 2
+    assert (house.indexer.status()["done"], house.indexer.status()["failed"]) == (1, 6)
 
 
 def test_notes_are_joined_once():

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from oros.abi.errors import NoSpace, OrosError
@@ -36,6 +35,8 @@ from oros.services.threads import threaded
 MAX_TEXT = 64 << 20
 BATCH, BATCH_BYTES = 64, 64 << 20
 """Files, and bytes of files, that one worker is given at most (one file may be larger)."""
+FEW = 4
+"""Recordings that are taken in hand before it is looked whether something else has changed."""
 ANEW = 600.0
 """Seconds between two looks at the whole folder when the system gives notice of changes."""
 SETTLE = 2.0
@@ -109,6 +110,8 @@ class Indexer:
     async def once(self, tops: Iterable[str] = ("",)) -> None:
         """Make the index true beneath some paths, all by default.
 
+        When only recordings are left and something else changes, it ends before them: `keep` begins
+        anew, so that what is quick never waits for hours of sound.
         Raises: NotFound (the folder is gone; its rows stay), NoSpace, Corrupt of the store,
         NotEnforced, DeviceFailed of the sandbox. What was done until then is kept.
         """
@@ -121,15 +124,15 @@ class Indexer:
             seen = await threaded(lambda: scan(self.root, marks, reader, tops))
             self._state, self._left = "indexing", len(seen.todo)
             self._new = sum(p not in marks for p in seen.todo)
-            seen.todo.sort(key=slowness)
             self._alike = {m.hash: p for p, m in marks.items() if m.hash}
-            todo = iter(seen.todo)
-            while paths := list(islice(todo, BATCH)):
-                await self._batch(paths)
+            whole = await self._all(sorted(seen.todo, key=slowness))
             for path in sorted(seen.gone):
                 await self._memory.drop(self.scope, show(path))
                 marks.pop(path, None)
-            self._state, self._new = "ready", 0
+            if whole:
+                self._state, self._new = "ready", 0
+            else:
+                self._dirty |= tops
         except BaseException:
             self._dirty |= tops
             raise
@@ -194,6 +197,19 @@ class Indexer:
             else:
                 await self._clock.sleep(LOOK)
             self.touch([""])
+
+    async def _all(self, todo: Sequence[str]) -> bool:
+        """Read files, the slow ones last; whether all were read before something else changed."""
+        left = [p for p in todo if slowness(p) == len(SLOW)]
+        quick = todo[: len(todo) - len(left)]
+        for at in range(0, len(quick), BATCH):
+            await self._batch(quick[at : at + BATCH])
+        while left:
+            await self._batch(left[:FEW])
+            left = left[FEW:]
+            if self._dirty and left:
+                return False
+        return True
 
     async def _batch(self, paths: Sequence[str]) -> None:
         """Read some files, in groups that a worker may see together."""

@@ -25,7 +25,7 @@ ENDINGS = frozenset(_ENDINGS.split()) | KINDS
 MOST = 3 * 3600
 """Seconds of one recording that are heard."""
 RATE = 16_000
-BLOCK = 300
+BLOCK = 120
 """Seconds that are decoded and heard at once."""
 PIECE = 30
 """Seconds after which a page ends, at the end of what was being said."""
