@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long simulate mutants clean
+.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -37,12 +37,12 @@ house: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -q
 
-# What needs pandas, matplotlib or OCR, in an environment that has the extras `data` and `ocr`.
-DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py
+# What needs pandas, matplotlib, OCR or speech, in an environment that has those extras.
+DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py tests/services/index/test_speech.py tests/services/run/test_laundering.py::test_a_transcript_is_as_little_trusted_as_its_recording
 
 .venv-data/ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-data
-	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr]' -c constraints.txt
+	.venv-data/bin/python -m pip install -q -e '.[dev,data,files,ocr,speech]' -c constraints.txt
 	@touch .venv-data/ready
 
 test-data: .venv-data/ready
@@ -90,6 +90,10 @@ bench-sandbox: .venv/ready
 # A thousand mixed files through the index, and kill -9 amid them; two minutes.
 bench-ingest: .venv/ready
 	$(BIN)/python -m bench.ingest
+
+# A recording through the model of speech: how fast, in what memory, how many words are wrong.
+bench-speech: .venv-data/ready
+	.venv-data/bin/python -m bench.speech
 
 bench-agentdojo: .venv/ready
 	$(BIN)/python -m bench.agentdojo

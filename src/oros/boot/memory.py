@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from oros.services.memory.server import MemoryServer, Owner, standing
 from oros.services.memory.store import Store as Rows
 from oros.services.memory.vectors import SHIFT
 from oros.services.secrets.vault import Vault
-from oros.services.weights.catalog import MINILM
-from oros.services.weights.pull import place
+from oros.services.weights.catalog import EARS, MINILM
+from oros.services.weights.pull import first_of, place
 
 NEEDS = ("onnxruntime", "tokenizers", "numpy")
 
@@ -71,7 +72,8 @@ class Mind:
         self, sandbox: Sandbox, python: Callable[[], Sequence[str]]
     ) -> tuple[Documents, Indexes]:
         """What reads documents, and the indexes of folders. Raises: as the constructor."""
-        self.documents = Documents(Reader(sandbox, python), self._home / "index")
+        reader = Reader(sandbox, python, partial(first_of, EARS, self._home / "models"))
+        self.documents = Documents(reader, self._home / "index")
         return self.documents, Indexes(self.memory, self.documents, self._store, self._clock)
 
     async def close(self) -> None:

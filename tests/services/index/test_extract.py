@@ -154,8 +154,8 @@ def test_no_more_is_held_than_fits(house, monkeypatch):
     held = list[int]()
     read = house.reader.read
 
-    async def told(folder, names):
-        found = await read(folder, names)
+    async def told(folder, names, ear):
+        found = await read(folder, names, ear)
         held.append(len(found))
         return found
 

@@ -20,8 +20,8 @@ indexer.BATCH = 8
 house = House(top, home, BwrapSandbox())
 read = house.reader.read
 
-async def told(folder, names):
-    found = await read(folder, names)
+async def told(folder, names, ear):
+    found = await read(folder, names, ear)
     with log.open("a") as file:
         file.write(json.dumps([(folder / n).read_text().split()[0] for n in names]) + "\\n")
     return found

@@ -5,16 +5,29 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from tests.services.run.conftest import Shelf
 
+from oros.abi.errors import OrosError
 from oros.abi.ids import PERSON, Pid
 from oros.abi.labels import USER, Integrity, Label
 from oros.abi.ports import Caller
+from oros.drivers.clock.wall import WallClock
+from oros.sdk.address import home_of
 from oros.services.files import labels, marks
+from oros.services.index.documents import Documents
+from oros.services.index.extract import Reader
+from oros.services.index.indexes import Indexes
 from oros.services.layers.workspaces import Request, Workspaces
+from oros.services.memory.live import Memory
+from oros.services.memory.store import Store
 from oros.services.run.device import Means, RunDevice
+from oros.services.weights.catalog import EARS
+from oros.services.weights.pull import first_of, pull_all
 
 ORIGIN = "web:example.com"
 OUTSIDE = Label(Integrity.THIRD, None, frozenset({ORIGIN}))
@@ -30,9 +43,10 @@ class Bench:
         self.work.mkdir()
         self.again()
 
-    def again(self, origin=lambda _: None) -> None:
+    def again(self, origin=lambda _: None, documents: Documents | None = None) -> None:
         """As after a restart."""
         self.spaces = Workspaces(self.shelf, self.place, origin, lambda _: [])
+        self.spaces.documents = documents
         self.space = self.spaces.space(self.work)
         self.device = RunDevice(self.means, self.space, self.shelf)
 
@@ -218,6 +232,43 @@ def test_of_very_many_only_what_they_hold_is_known(bench: Bench, monkeypatch) ->
     for path in bench.work.iterdir():
         path.unlink()
     assert known(bench.run(9, "print(1)"))  # which ones they were is not known any more
+
+
+@pytest.mark.timeout(300)
+def test_a_transcript_is_as_little_trusted_as_its_recording(bench: Bench, tmp_path) -> None:
+    """What others say is text that others wrote: read, found and remembered under their label."""
+    weights = home_of() / "models"
+    if not find_spec("faster_whisper"):
+        pytest.skip("the extra `speech` is not installed")
+    try:
+        asyncio.run(pull_all(EARS[1], weights, lambda _: None))
+    except OrosError as e:
+        pytest.skip(f"no weights: {e}")
+    reader = Reader(bench.means.sandbox, bench.means.python, partial(first_of, EARS[1:], weights))
+    memory = Memory(Store.open(tmp_path / "memory.db"), WallClock())
+    documents = Documents(reader, tmp_path / "index")
+    bench.again(documents=documents)
+    voice = (Path(__file__).parents[2] / "data/speech.ogg").read_bytes()
+    bench.write(7, "sub/voice.ogg", voice)
+    (bench.work / "mine.txt").write_text("my own note")
+    bench.commit(7)
+    heard = asyncio.run(bench.space.read(bench.who(9), "sub/voice.ogg", 0, 999))
+    assert "what your country can do for you" in heard.parts[0].text
+    assert known(heard.label)
+
+    indexes = Indexes(memory, documents, bench.shelf, WallClock())
+    indexed = indexes.open("docs", bench.work)
+    asyncio.run(indexed.indexer.once())
+    rows = asyncio.run(memory.rows(indexed.indexer.scope))
+    assert {(k.source, known(k.row.label)) for k in rows} == {
+        ("sub/voice.ogg", True), ("mine.txt", False),
+    }  # fmt: skip
+    for query in ("what your country can do", "who spoke to the Americans"):
+        found = asyncio.run(indexed.search(bench.who(9), "", query, 1))
+        assert [h["path"] for h in found.value["hits"]] == ["sub/voice.ogg"]
+        assert known(found.label)
+    documents.close()
+    memory.store.close()
 
 
 def test_names_that_are_no_text(bench: Bench) -> None:

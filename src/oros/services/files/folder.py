@@ -34,7 +34,8 @@ INLINE = 64 << 10
 MAX_LOOKS = 64
 """Files of a listing whose beginning is shown."""
 SEARCH_SECONDS = 10.0
-DOCUMENTS = frozenset({"pdf", "zip", "data", "gzip", "bzip2", "7z", "tar", "png", "jpeg", "webp"})
+_KINDS = """pdf zip data gzip bzip2 7z tar png jpeg webp wav mp3 ogg flac mp4 matroska"""
+DOCUMENTS = frozenset(_KINDS.split())
 """Kinds of binary files that may be documents; `data` is what old Office files are."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK  # a fifo must not make us wait; fstat finds it out

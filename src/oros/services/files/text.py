@@ -23,6 +23,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"ID3", "mp3"),
     (0, b"OggS", "ogg"),
     (0, b"fLaC", "flac"),
+    (0, b"\x1aE\xdf\xa3", "matroska"),
     (0, b"%PDF-", "pdf"),
     (0, b"\x1f\x8b", "gzip"),
     (0, b"PK\x03\x04", "zip"),

@@ -120,4 +120,5 @@ def unpacked(body: bytes) -> Answer:
     plain: Any = json.loads(zlib.decompress(body))
     if isinstance(plain, str):
         return plain
-    return Read(plain["kind"], tuple(Page(*p) for p in plain["pages"]), plain["note"])
+    pages = tuple(Page(*p) for p in plain["pages"])
+    return Read(plain["kind"], pages, plain["note"], plain.get("upto", 0.0))

@@ -11,7 +11,6 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from oros.abi.errors import NoSpace, OrosError
@@ -25,10 +24,10 @@ from oros.services.index import watch
 from oros.services.index.chunks import pieces
 from oros.services.index.documents import MAX_DOCUMENT, Documents
 from oros.services.index.extract import Answer
-from oros.services.index.inside import office, scans
+from oros.services.index.inside import office, scans, speech
 from oros.services.index.marks import Mark, hidden, mark_of, read_mark
 from oros.services.index.scan import scan
-from oros.services.index.stage import Stage, ending_of, staged
+from oros.services.index.stage import Stage, called, ending_of, staged
 from oros.services.memory.live import Memory
 from oros.services.memory.rows import Row
 from oros.services.threads import threaded
@@ -36,6 +35,8 @@ from oros.services.threads import threaded
 MAX_TEXT = 64 << 20
 BATCH, BATCH_BYTES = 64, 64 << 20
 """Files, and bytes of files, that one worker is given at most (one file may be larger)."""
+FEW = 4
+"""Recordings that are taken in hand before it is looked whether something else has changed."""
 ANEW = 600.0
 """Seconds between two looks at the whole folder when the system gives notice of changes."""
 SETTLE = 2.0
@@ -43,13 +44,15 @@ LOOK = 15.0
 """The same when it gives none."""
 PATIENCE = 5.0, 60.0
 """Seconds until it goes on after an error: at first, and at most."""
-READ = frozenset({"text", "pdf"})
+READ = frozenset({"text", "pdf"}) | speech.KINDS
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SHOWN = 100
 """Lines of failures in the status; all are counted."""
 ALIKE = 5
 """Files with one line each for the same reason; more share one."""
-DOCUMENTS = office.SHEETS | office.SLIDES | office.OTHERS | scans.ENDINGS | {"pdf"}
+SLOW = scans.ENDINGS, speech.ENDINGS
+"""What takes seconds a file, and what takes minutes."""
+DOCUMENTS = office.SHEETS | office.SLIDES | office.OTHERS | {"pdf"}.union(*SLOW)
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ class Indexer:
     async def once(self, tops: Iterable[str] = ("",)) -> None:
         """Make the index true beneath some paths, all by default.
 
+        When only recordings are left and something else changes, it ends before them: `keep` begins
+        anew, so that what is quick never waits for hours of sound.
         Raises: NotFound (the folder is gone; its rows stay), NoSpace, Corrupt of the store,
         NotEnforced, DeviceFailed of the sandbox. What was done until then is kept.
         """
@@ -119,15 +124,15 @@ class Indexer:
             seen = await threaded(lambda: scan(self.root, marks, reader, tops))
             self._state, self._left = "indexing", len(seen.todo)
             self._new = sum(p not in marks for p in seen.todo)
-            seen.todo.sort(key=lambda p: ending_of(p) in scans.ENDINGS)  # those take seconds each
             self._alike = {m.hash: p for p, m in marks.items() if m.hash}
-            todo = iter(seen.todo)
-            while paths := list(islice(todo, BATCH)):
-                await self._batch(paths)
+            whole = await self._all(sorted(seen.todo, key=slowness))
             for path in sorted(seen.gone):
                 await self._memory.drop(self.scope, show(path))
                 marks.pop(path, None)
-            self._state, self._new = "ready", 0
+            if whole:
+                self._state, self._new = "ready", 0
+            else:
+                self._dirty |= tops
         except BaseException:
             self._dirty |= tops
             raise
@@ -193,6 +198,19 @@ class Indexer:
                 await self._clock.sleep(LOOK)
             self.touch([""])
 
+    async def _all(self, todo: Sequence[str]) -> bool:
+        """Read files, the slow ones last; whether all were read before something else changed."""
+        left = [p for p in todo if slowness(p) == len(SLOW)]
+        quick = todo[: len(todo) - len(left)]
+        for at in range(0, len(quick), BATCH):
+            await self._batch(quick[at : at + BATCH])
+        while left:
+            await self._batch(left[:FEW])
+            left = left[FEW:]
+            if self._dirty and left:
+                return False
+        return True
+
     async def _batch(self, paths: Sequence[str]) -> None:
         """Read some files, in groups that a worker may see together."""
         pending = list(paths)
@@ -240,7 +258,7 @@ class Indexer:
                 kind = kind_of(fd, ending)
                 if kind not in READ and ending not in DOCUMENTS:
                     return replace(file, mark=file.mark._replace(kind=kind))
-                file.name = stage.take(fd, ending, most)
+                file.name = stage.take(fd, called(path, fd), most)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -305,6 +323,11 @@ class Indexer:
             self._alike[file.mark.hash] = file.path
         self._bytes += file.mark.size
         self._left = max(0, self._left - 1)
+
+
+def slowness(path: str) -> int:
+    """How long a file takes: 0 for most, more for those that come later."""
+    return sum(n for n, endings in enumerate(SLOW, 1) if ending_of(path) in endings)
 
 
 def kind_of(fd: int, ending: str) -> str:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oros.services.files.text import SAMPLE, sniff
+from oros.services.index.inside import speech
+
 BLOCK = 1 << 20
 
 
@@ -62,6 +65,12 @@ def sweep(above: Path) -> None:
     """Remove what a killed machine left; call it before the first stage."""
     for left in above.glob("*-*") if above.is_dir() else ():
         shutil.rmtree(left, ignore_errors=True)
+
+
+def called(path: str, fd: int) -> str:
+    """The ending by which an open file is read: its own, or that of the sound that it holds."""
+    ending, kind = ending_of(path), sniff(os.pread(fd, SAMPLE, 0)).kind
+    return kind if kind in speech.KINDS and ending not in speech.ENDINGS else ending
 
 
 def ending_of(path: str) -> str:

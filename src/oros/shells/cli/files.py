@@ -70,8 +70,10 @@ def cat(session: Session, options: Options) -> int:
                 raw(session, path, found["value"])
                 break
             text = "".join(p["text"] for p in found["parts"] if p["kind"] == "text")
-            if not text and found["value"].get("size"):
-                raise Invalid(f"{path} is not text", f"its kind: {found['value'].get('kind')}")
+            if not text and (kind := found["value"].get("kind")) and found["value"].get("size"):
+                raise Invalid(
+                    f"{path} is not text", found["value"].get("why") or f"its kind: {kind}"
+                )
             session.terminal.out(text, end="")
             offset = found["value"].get("next")
     return 0

@@ -8,10 +8,11 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from oros.services.index.inside import code, office, plain, scans
+from oros.services.index.inside import code, office, plain, scans, speech
 from oros.services.index.inside.page import Page, Read, Unread
 
 IN = Path("/in")
@@ -37,6 +38,8 @@ def read(path: Path, ending: str) -> Read:
         return office.other(path, ending)
     if ending in scans.ENDINGS:
         return scans.picture(path)
+    if ending in speech.ENDINGS:
+        return speech.heard(path)
     with path.open("rb") as file:
         raw = file.read(MAX_TEXT + 4)
     note = f"only its first {MAX_TEXT >> 20} MB" if len(raw) > MAX_TEXT else ""
@@ -65,7 +68,8 @@ def bounded(found: Read) -> Read:
             break
     short = len(kept) < len(found.pages) or left < 0
     more = f"only the first {MAX_TEXT >> 20} MB of its text" if short else ""
-    return Read(found.kind, tuple(kept), "; ".join(n for n in (found.note, more) if n))
+    note = "; ".join(n for n in (found.note, more) if n)
+    return replace(found, pages=tuple(kept), note=note)
 
 
 def answer(name: str) -> dict[str, Any]:

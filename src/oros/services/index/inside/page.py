@@ -24,11 +24,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A document as text. `note`: what is not in it, and why; "" if all is."""
+    """A document as text. `note`: what is not in it, and why; "" if all is.
+
+    `upto`: the seconds of a recording that were heard when there was no more time; 0 at its end.
+    """
 
     kind: str
     pages: tuple[Page, ...] = ()
     note: str = ""
+    upto: float = 0.0
 
     def plain(self) -> dict[str, object]:
         """As JSON has it."""

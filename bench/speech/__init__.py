@@ -1,0 +1,1 @@
+"""Recordings through the model of speech: how fast, in what memory, how well."""
