@@ -94,7 +94,8 @@ def _least(values: Sequence[N | None]) -> N | None:
 class Usage:
     """What was used, in the units of `Limits`. `cached` of the input tokens cost little or nothing.
 
-    `micros=None` means that the price is not known.
+    `micros=None` means that the price is not known. `written`: input tokens that were put in a
+    vendor's cache, which some charge more for; `reasoning`: output tokens that nobody is shown.
     """
 
     tokens_in: int = 0
@@ -103,6 +104,8 @@ class Usage:
     micros: int | None = 0
     seconds: float = 0.0
     calls: int = 0
+    written: int = 0
+    reasoning: int = 0
 
     @property
     def tokens(self) -> int:
@@ -119,6 +122,8 @@ class Usage:
             None if unknown else (self.micros or 0) + (other.micros or 0),
             self.seconds + other.seconds,
             self.calls + other.calls,
+            self.written + other.written,
+            self.reasoning + other.reasoning,
         )
 
     def __sub__(self, other: "Usage") -> "Usage":
@@ -131,6 +136,8 @@ class Usage:
             None if unknown else (self.micros or 0) - (other.micros or 0),
             self.seconds - other.seconds,
             self.calls - other.calls,
+            self.written - other.written,
+            self.reasoning - other.reasoning,
         )
 
 

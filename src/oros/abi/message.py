@@ -53,7 +53,38 @@ class FilePart:
     kind: Literal["file"] = "file"
 
 
-Part = TextPart | ImagePart | AudioPart | FilePart
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What a model thought before it answered; nobody is shown it.
+
+    `opaque` is what the platform `by` wants back as it came (a signature, an item as JSON): it goes
+    to that platform only. `thought` is its text, "" where the platform keeps it.
+    """
+
+    thought: str
+    by: str
+    opaque: str = ""
+    kind: Literal["reasoning"] = "reasoning"
+
+
+Part = TextPart | ImagePart | AudioPart | FilePart | ReasoningPart
+
+
+def stands(part: Part) -> str:
+    """A part as text: what a model without sight, hearing or that platform's thoughts is told."""
+    match part:
+        case TextPart():
+            return part.text
+        case ImagePart():
+            return f"[picture: {part.alt or 'without a description'}]"
+        case AudioPart():
+            return f"[sound: {part.transcript or 'without a transcript'}]"
+        case FilePart():
+            return f"[file {part.name}, {part.size} bytes]"
+        case ReasoningPart():
+            return ""
+
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 

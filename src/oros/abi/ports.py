@@ -5,7 +5,7 @@ conformance suite in tests/drivers; a driver is one file that passes it.
 """
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -119,7 +119,10 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model is and can. `price` is micros per million tokens: in, out, cached in.
+    """What a model is and can.
+
+    `price` is micros per million tokens: in, out, cached in; a fourth, if there is one, for input
+    that is written to the vendor's cache.
 
     `cans` of: tools (native tool calls), schema, grammar, resume (goes on from a partial answer),
     image, audio, cancel, count (`count` is exact).
@@ -129,7 +132,7 @@ class ModelInfo:
     window: int
     slots: int = 1
     cans: frozenset[str] = frozenset()
-    price: tuple[int, int, int] | None = None
+    price: tuple[int, ...] | None = None
     small: bool = False
     about: str = ""
 
@@ -137,9 +140,10 @@ class ModelInfo:
         """Micro-dollars of a usage, rounded up; None if the price is not known."""
         if self.price is None:
             return None
-        per_in, per_out, per_cached = self.price
-        fresh = usage.tokens_in - usage.cached
+        per_in, per_out, per_cached, per_written = (*self.price, self.price[0])[:4]
+        fresh = usage.tokens_in - usage.cached - usage.written
         total = fresh * per_in + usage.tokens_out * per_out + usage.cached * per_cached
+        total += usage.written * per_written
         return -(-total // 1_000_000)
 
 
@@ -168,7 +172,8 @@ class ModelRequest:
 
     If the last message is an assistant's partial one, the answer goes on from it. `affinity` names
     who asks (a prefix cache may be kept for it); `stop` strings end the answer and are not part of
-    it; `schema` or `grammar` (GBNF) bound it where the model can.
+    it; `schema` or `grammar` (GBNF) bound it where the model can. `nice`: 0 is foreground, for
+    servers that have priorities; `fetch` gives the bytes of pictures and sounds.
     """
 
     messages: tuple[Message, ...]
@@ -180,6 +185,8 @@ class ModelRequest:
     schema: Mapping[str, Json] | None = None
     grammar: str = ""
     affinity: str = ""
+    nice: int = 0
+    fetch: Callable[[BlobId], bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,19 @@ class TextDelta:
     """More text."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what a model thinks; `by` and `opaque` as in a `ReasoningPart`, `index` tells which.
+
+    Pieces of `thought` are joined; an `opaque` takes the place of an earlier one.
+    """
+
+    index: int
+    thought: str = ""
+    by: str = ""
+    opaque: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +236,7 @@ class Finished:
     usage: Usage
 
 
-Delta = TextDelta | AskDelta | Progress | Finished
+Delta = TextDelta | ReasoningDelta | AskDelta | Progress | Finished
 
 
 class Model(Protocol):

@@ -11,7 +11,7 @@ from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
 from oros.abi.events import Finish, ModelCalled, ModelReplied
 from oros.abi.grants import Usage
 from oros.abi.labels import Label
-from oros.abi.message import Message, TextPart
+from oros.abi.message import Message
 from oros.abi.ports import (
     Model,
     ModelInfo,
@@ -111,7 +111,8 @@ def request_of(m: Machine, process: Process, act: Think, most: int) -> ModelRequ
     """The request; the seed makes a retry of the same turn differ from the last."""
     kin, specs = str(process.pid), tools.offered(act.calls, m.index if "call" in act.calls else "")
     made = ModelRequest(act.messages, specs, most, act.temperature, process.seq, affinity=kin)
-    return replace(made, stop=act.stop, schema=act.schema)
+    nice, blobs = m.effective_nice(process), m.world.store.get_blob
+    return replace(made, stop=act.stop, schema=act.schema, nice=nice, fetch=blobs)
 
 
 async def generate(
@@ -147,7 +148,7 @@ async def generate(
                 return
             draft.preempted += 1
             fruitless = 0 if lease.claim.advanced else fruitless + 1
-            draft.asks.clear()
+            draft.again()
         except OrosError as e:
             tries += 1
             if not e.retryable or tries > RETRIES:
@@ -157,7 +158,7 @@ async def generate(
             active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
             if m.tell is not None:
                 m.tell([active.progress])
-            draft.asks.clear()
+            draft.again()
             await clock.sleep(max(delay, e.retry_after or 0.0))
 
 
@@ -195,14 +196,13 @@ def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied
     text, half = draft.whole, bool(cut or draft.error)
     asks = () if half else draft.asked()
     finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else draft.finish
-    parts = (TextPart(text),) if text else ()
-    message = Message("assistant", parts, asks, partial=half and bool(text), label=label)
+    message = Message("assistant", draft.parts, asks, partial=half and bool(text), label=label)
     read = 0 if draft.error or not draft.held else image.context.tokens
     said = int(len("".join(draft.text)) / CHARS_A_TOKEN)
     used = draft.usage or Usage(read, max(0, said - draft.before))
     out = used.tokens_out + draft.before
     cost = info.cost(replace(used, tokens_out=out))
-    usage = Usage(used.tokens_in, out, used.cached, cost, draft.held, 1)
+    usage = replace(used, tokens_out=out, micros=cost, seconds=draft.held, calls=1)
     queued, first, held = (round(x, 4) for x in (draft.queued, draft.first, draft.held))
     return ModelReplied(
         message, usage, finish, info.name, queued, first, held, draft.preempted, draft.error

@@ -102,9 +102,10 @@ def listed(message: Message) -> str:
 
 
 def around(message: Message) -> int:
-    """Tokens of a message beside its text: the template's, and pictures."""
+    """Tokens of a message beside its text: the template's, pictures, what was thought."""
+    thought = sum(size(p.thought) for p in message.parts if p.kind == "reasoning")
     pictures = sum(p.kind in ("image", "audio") for p in message.parts)
-    return MESSAGE_TOKENS * (1 + len(message.asks)) + PICTURE_TOKENS * pictures
+    return MESSAGE_TOKENS * (1 + len(message.asks)) + PICTURE_TOKENS * pictures + int(thought)
 
 
 def estimate(message: Message) -> int:

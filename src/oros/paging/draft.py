@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from oros.abi import wire
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
-from oros.abi.message import Ask, Message, TextPart
-from oros.abi.ports import AskDelta, Delta, Finished, ModelRequest, TextDelta
+from oros.abi.message import Ask, Message, Part, ReasoningPart, TextPart
+from oros.abi.ports import AskDelta, Delta, Finished, ModelRequest, ReasoningDelta, TextDelta
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Draft:
     base: str = ""
     text: list[str] = field(default_factory=list)
     asks: dict[int, AskDelta] = field(default_factory=dict)
+    thoughts: dict[int, ReasoningDelta] = field(default_factory=dict)
     finish: Finish = "stop"
     usage: Usage | None = None
     before: int = 0
@@ -46,10 +47,30 @@ class Draft:
                     self.asks[index] = AskDelta(
                         index, old.id or delta.id, old.name + delta.name, old.args + delta.args
                     )
+                case ReasoningDelta(index=index):
+                    was = self.thoughts.get(index, ReasoningDelta(index))
+                    self.thoughts[index] = ReasoningDelta(
+                        index,
+                        was.thought + delta.thought,
+                        delta.by or was.by,
+                        delta.opaque or was.opaque,
+                    )
                 case Finished(finish=finish, usage=usage):
                     self.finish, self.usage = finish, usage
                 case _:
                     pass
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What was thought, then the text."""
+        thought = (x for _, x in sorted(self.thoughts.items()))
+        found: list[Part] = [ReasoningPart(x.thought, x.by, x.opaque) for x in thought]
+        return (*found, TextPart(self.whole)) if self.whole else tuple(found)
+
+    def again(self) -> None:
+        """Forget what can't be gone on with: calls and thoughts begin anew, text goes on."""
+        self.asks.clear()
+        self.thoughts.clear()
 
     def resumed(self, request: ModelRequest) -> ModelRequest:
         """The request that goes on from what is there."""

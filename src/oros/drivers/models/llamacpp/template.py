@@ -6,7 +6,7 @@ a message's text are broken up: text can't end its own turn.
 
 from collections.abc import Sequence
 
-from oros.abi.message import Message, TextPart
+from oros.abi.message import Message, stands
 
 START, END = "<|im_start|>", "<|im_end|>"
 STOPS = (END, "<|endoftext|>")
@@ -28,14 +28,4 @@ def role_of(message: Message) -> str:
 
 def plain(message: Message) -> str:
     """The text of a message; what is no text is told by what stands for it."""
-    texts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, TextPart):
-            texts.append(part.text)
-        elif part.kind == "image":
-            texts.append(f"[picture: {part.alt or 'without a description'}]")
-        elif part.kind == "audio":
-            texts.append(f"[sound: {part.transcript or 'without a transcript'}]")
-        else:
-            texts.append(f"[file {part.name}, {part.size} bytes]")
-    return "".join(texts).replace("<|", "<\u200b|")
+    return "".join(map(stands, message.parts)).replace("<|", "<\u200b|")

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydantic_core import from_json
 
 from oros.abi.errors import BadReply, Busy, OrosError, TooBig
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
-from oros.abi.message import Ask, ImagePart, Json, Message, TextPart
+from oros.abi.message import Ask, Json, Message, stands
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 
 GO_ON = "Go on exactly where you stopped; repeat nothing."
@@ -75,17 +76,7 @@ def asked(ask: Ask) -> dict[str, Json]:
 
 def content(message: Message) -> Json:
     """The parts as text; what this driver sends no bytes of is told by what stands for it."""
-    texts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, TextPart):
-            texts.append(part.text)
-        elif isinstance(part, ImagePart):
-            texts.append(f"[picture: {part.alt or 'without a description'}]")
-        elif part.kind == "audio":
-            texts.append(f"[sound: {part.transcript or 'without a transcript'}]")
-        else:
-            texts.append(f"[file {part.name}, {part.size} bytes]")
-    return "".join(texts)
+    return "".join(map(stands, message.parts))
 
 
 def parsed(data: bytes) -> Json:
@@ -103,7 +94,7 @@ def parsed(data: bytes) -> Json:
 class Chunks:
     """Folds chunks into deltas; remembers how the answer ended until its usage came."""
 
-    def __init__(self, price: tuple[int, int, int] | None, most: int = 1 << 30) -> None:
+    def __init__(self, price: tuple[int, ...] | None, most: int = 1 << 30) -> None:
         self._price = price
         self._most = most
         self._pieces = self._chars = 0
@@ -174,15 +165,12 @@ def text_of(value: Json) -> str:
     return value or ""
 
 
-def usage_of(data: Mapping[str, Json], price: tuple[int, int, int] | None) -> Usage:
+def usage_of(data: Mapping[str, Json], price: tuple[int, ...] | None) -> Usage:
     """What the server counted; micro-dollars by the price, None if it is not known."""
     read, wrote = int(data.get("prompt_tokens") or 0), int(data.get("completion_tokens") or 0)
     cached = int((data.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    micros = None
-    if price is not None:
-        total = (read - cached) * price[0] + wrote * price[1] + cached * price[2]
-        micros = -(-total // 1_000_000)
-    return Usage(read, wrote, cached, micros)
+    used = Usage(read, wrote, cached)
+    return replace(used, micros=ModelInfo("", 0, price=price).cost(used))
 
 
 def error_of(status: int, error: Json, retry_after: float | None) -> OrosError:
