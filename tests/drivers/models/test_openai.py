@@ -21,9 +21,9 @@ from oros.abi.errors import (
 )
 from oros.abi.message import Ask, Message, TextPart, say
 from oros.abi.ports import AskDelta, Finished, ModelInfo, ModelRequest, TextDelta, ToolSpec
+from oros.drivers.frames import Events
 from oros.drivers.models.openai.dialect import Chunks, body_of
 from oros.drivers.models.openai.driver import OpenAIModel
-from oros.drivers.models.openai.sse import Events
 
 INFO = ModelInfo("mock", 32768, 4, frozenset({"tools", "resume"}), (1_000_000, 2_000_000, 0))
 

@@ -15,8 +15,8 @@ from oros.abi.errors import BadReply, NoDevice, OrosError, TooBig
 from oros.abi.message import Json
 from oros.abi.ports import Delta, ModelInfo, ModelRequest
 from oros.drivers.answers import CONNECT, meaning, refusal
+from oros.drivers.frames import Events
 from oros.drivers.models.openai.dialect import Chunks, body_of, error_of
-from oros.drivers.models.openai.sse import Events
 
 if TYPE_CHECKING:
     import aiohttp
