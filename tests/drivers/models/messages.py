@@ -31,7 +31,19 @@ class MessagesDialect:
     platform = "anthropic"
     kind = "text/event-stream; charset=utf-8"
     can = frozenset(
-        ["tools", "schema", "image", "thoughts", "sealed", "resume", "cached", "written", "reasoning", "raw", "named"]
+        [
+            "tools",
+            "schema",
+            "image",
+            "thoughts",
+            "sealed",
+            "resume",
+            "cached",
+            "written",
+            "reasoning",
+            "raw",
+            "named",
+        ]
     )
 
     def __init__(self, make) -> None:

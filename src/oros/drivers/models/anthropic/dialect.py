@@ -36,7 +36,20 @@ MARK: Json = {"type": "ephemeral"}
 """Up to here the prompt is kept in the platform's cache, for five minutes after each use."""
 
 KEYWORDS = frozenset(
-    "type description title enum const default anyOf allOf items required $ref $defs format".split()  # noqa: SIM905
+    [
+        "type",
+        "description",
+        "title",
+        "enum",
+        "const",
+        "default",
+        "format",
+        "anyOf",
+        "allOf",
+        "items",
+        "required",
+        "$ref",
+    ]
 )
 """Of JSON Schema, what this platform's structured output takes; the rest is a 400."""
 
