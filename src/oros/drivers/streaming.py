@@ -7,6 +7,7 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
@@ -14,7 +15,7 @@ from pydantic_core import from_json, to_json
 from oros.abi.errors import BadReply, NoDevice, OrosError
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
-from oros.abi.message import Json
+from oros.abi.message import Json, ReasoningPart
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 from oros.drivers.answers import CONNECT, error_in, meaning, refusal
 from oros.drivers.frames import Events, Frames
@@ -111,16 +112,16 @@ class Dialect(ABC):
         """What follows the base URL."""
 
     @abstractmethod
-    def headers(self, key: str | None) -> dict[str, str]:
-        """What goes beside a request; the key goes here and nowhere else."""
+    def headers(self, key: str | None, body: Mapping[str, Json]) -> dict[str, str]:
+        """What goes beside a body; the key goes here and nowhere else."""
 
     @abstractmethod
     def body(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request. Raises: TooBig, Unsupported."""
 
     @abstractmethod
-    def fold(self, request: ModelRequest, info: ModelInfo) -> Fold:
-        """What reads the answer to a request."""
+    def fold(self, request: ModelRequest, info: ModelInfo, model: str) -> Fold:
+        """What reads the answer to a request, by the model of that name there."""
 
     @abstractmethod
     def refused(
@@ -130,6 +131,10 @@ class Dialect(ABC):
 
         None: what its status means anywhere.
         """
+
+    def spoiled(self, error: OrosError) -> bool:  # noqa: ARG002 - for those that can tell
+        """Whether a request was refused for the thoughts in it: it is sent again without."""
+        return False
 
 
 class StreamingModel:
@@ -160,11 +165,7 @@ class StreamingModel:
         url = self._base + self._dialect.path(self._model)
         try:
             await self._ready(request)
-            # Held until the answer ends: as bytes it is a third of what it is as objects.
-            body = encoded(self._dialect.body(request, self._model, self.info))
-            async with self._opened().post(url, data=body, headers=self._headers()) as reply:
-                if reply.status != 200:
-                    raise await refusal(reply, refused, self._dialect.refused)
+            async with await self._asked(url, request) as reply:
                 if self._dialect.mime not in reply.content_type:
                     raise await self._unstreamed(reply)
                 async for batch in self._batches(reply, request):
@@ -175,10 +176,31 @@ class StreamingModel:
     async def _ready(self, request: ModelRequest) -> None:
         """What is done before a request; a driver may have something. Raises: as `generate`."""
 
+    async def _asked(self, url: str, request: ModelRequest) -> "aiohttp.ClientResponse":
+        """The reply to a request, its status 200. Raises: what another status means.
+
+        Thoughts can be refused when what stood before them has changed since, as it does when
+        pages leave the window, or when another model had them: then they stay here.
+        """
+        bare = thoughtless(request)
+        while True:
+            body = self._dialect.body(request, self._model, self.info)
+            headers = self._headers(body)
+            # Held until the answer ends: as bytes it is a third of what it is as objects.
+            data = encoded(body)
+            reply = await self._opened().post(url, data=data, headers=headers)
+            if reply.status == 200:
+                return reply
+            async with reply:
+                error = await refusal(reply, refused, self._dialect.refused)
+            if request is bare or not self._dialect.spoiled(error):
+                raise error
+            request = bare
+
     async def _batches(
         self, reply: "aiohttp.ClientResponse", request: ModelRequest
     ) -> AsyncIterator[list[Delta]]:
-        frames, fold = self._dialect.frames(), self._dialect.fold(request, self.info)
+        frames, fold = self._dialect.frames(), self._dialect.fold(request, self.info, self._model)
         async for piece in reply.content.iter_any():
             batch: list[Delta] = []
             for data in frames.feed(piece):
@@ -219,8 +241,8 @@ class StreamingModel:
             )
         return self._session
 
-    def _headers(self) -> dict[str, str]:
-        return {"Content-Type": "application/json", **self._dialect.headers(self._key())}
+    def _headers(self, body: Mapping[str, Json]) -> dict[str, str]:
+        return {"Content-Type": "application/json", **self._dialect.headers(self._key(), body)}
 
     async def count(self, text: str) -> int:
         """An estimate, a high one: to ask these servers would take a request."""
@@ -232,6 +254,17 @@ class StreamingModel:
             await self._session.close()
             await asyncio.sleep(0)
             self._session = None
+
+
+def thoughtless(request: ModelRequest) -> ModelRequest:
+    """A request without thoughts; one that has none is given back itself."""
+    if not any(isinstance(p, ReasoningPart) for m in request.messages for p in m.parts):
+        return request
+    kept = tuple(
+        replace(m, parts=tuple(p for p in m.parts if not isinstance(p, ReasoningPart)))
+        for m in request.messages
+    )
+    return replace(request, messages=kept)
 
 
 def refused(why: str, _: int, __: Mapping[str, Json], wait: float | None) -> OrosError:

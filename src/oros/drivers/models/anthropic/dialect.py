@@ -1,5 +1,7 @@
 """Anthropic's Messages: requests and events in this dialect, as values. Opens no connection."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 
 from oros.abi.errors import (
@@ -20,10 +22,13 @@ from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
 from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, closed, priced
 
-BY = "anthropic"
+BY = "anthropic:"
+"""Before the model's name: a thought goes back to the model that had it, others refuse it."""
+
 VERSION = "2023-06-01"
-REDACTED = "redacted:"
-"""Before the data of a thought that is kept from us; a signature has no colon."""
+BINDING = "thinking-binding-controls-2026-08-01"
+BOUND = re.compile(r"claude-[a-z]+-(?:5-[1-9]|[6-9]|\d\d)(?!\d)")
+"""Models that check what stands before a thought, and can be told to drop those that fail."""
 
 ANSWER = "answer"
 """The tool that a model without a native schema is made to call: what it fills in is the answer."""
@@ -73,9 +78,11 @@ class Anthropic(Dialect):
         """One for all models."""
         return "/v1/messages"
 
-    def headers(self, key: str | None) -> dict[str, str]:
-        """The version of the API, and the key."""
+    def headers(self, key: str | None, body: Mapping[str, Json]) -> dict[str, str]:
+        """The version of the API, what else the body needs, and the key."""
         found = {"anthropic-version": VERSION}
+        if "block_binding" in body.get("thinking", ()):
+            found["anthropic-beta"] = BINDING
         return {**found, "x-api-key": key} if key else found
 
     def body(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
@@ -83,8 +90,8 @@ class Anthropic(Dialect):
 
         No temperature: the models of today refuse one.
         """
-        names, forced = names_of(request), is_forced(request, info)
-        system, messages = conversation(request, names, info)
+        names = names_of(request)
+        system, messages = conversation(request, model, names, info)
         body: dict[str, Json] = {
             "model": model,
             "max_tokens": request.max_tokens,
@@ -105,29 +112,51 @@ class Anthropic(Dialect):
                 for t in request.tools
             ]
             body["tools"][-1]["cache_control"] = MARK
-        config: dict[str, Json] = {"effort": self._effort} if self._effort else {}
+        if thinking := self._thinking(model, messages):
+            body["thinking"] = thinking
+        self._bound(body, request, info)
+        return body
+
+    def _thinking(self, model: str, messages: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+        """How to think, if that is not left to the model."""
+        found: dict[str, Json] = {"type": "adaptive"} if self._effort else {}
         if self._effort:
-            body["thinking"] = {"type": "adaptive", "display": "summarized"}
+            found["display"] = "summarized"
+        if BOUND.match(model) and any(
+            "thinking" in b["type"] for m in messages for b in m["content"]
+        ):
+            found |= {
+                "type": "adaptive",
+                "block_binding": {"prefix_mismatch_behavior": "drop_block"},
+            }
+        return found
+
+    def _bound(self, body: dict[str, Json], request: ModelRequest, info: ModelInfo) -> None:
+        """Put in the effort, and the shape of the answer."""
+        config: dict[str, Json] = {"effort": self._effort} if self._effort else {}
         if request.schema is not None and "schema" in info.cans:
             shape = closed(request.schema, KEYWORDS)
             config["format"] = {"type": "json_schema", "schema": shape}
-        elif forced:
+        elif is_forced(request, info):
             shape = {"type": "object", **(request.schema or {})}
             body["tools"] = [{"name": ANSWER, "description": "Answers.", "input_schema": shape}]
             body["tool_choice"] = {"type": "tool", "name": ANSWER}
         if config:
             body["output_config"] = config
-        return body
 
-    def fold(self, request: ModelRequest, info: ModelInfo) -> "Events":
+    def fold(self, request: ModelRequest, info: ModelInfo, model: str) -> "Events":
         """What reads the answer to a request."""
-        return Events(request, info)
+        return Events(request, info, BY + model)
 
     def refused(
         self, why: str, status: int, error: Mapping[str, Json], wait: float | None
     ) -> OrosError | None:
         """By the type in the error, which stands in a stream as well as under a status."""
         return error_of(why, status, error, wait)
+
+    def spoiled(self, error: OrosError) -> bool:
+        """By its words: a signature is invalid, a block was modified, or the control is unknown."""
+        return "thinking" in error.why and not isinstance(error, TooBig)
 
 
 def names_of(request: ModelRequest) -> Names:
@@ -141,7 +170,7 @@ def is_forced(request: ModelRequest, info: ModelInfo) -> bool:
 
 
 def conversation(
-    request: ModelRequest, names: Names, info: ModelInfo
+    request: ModelRequest, model: str, names: Names, info: ModelInfo
 ) -> tuple[str, list[dict[str, Json]]]:
     """The system's text, and the turns of user and assistant, marked for the cache."""
     head, ids = 0, Ids()
@@ -150,7 +179,10 @@ def conversation(
     turns: list[dict[str, Json]] = []
     for message in request.messages[head:]:
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = blocks_of(message, request, info, names, ids)
+        if message.role == "assistant":
+            blocks = answered(message, BY + model, names, ids)
+        else:
+            blocks = told(message, request, info, ids)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
@@ -168,45 +200,64 @@ def gone_on(last: Message, info: ModelInfo) -> bool:
     return "resume" in info.cans and last.text == last.text.rstrip() != ""
 
 
-def blocks_of(
-    message: Message, request: ModelRequest, info: ModelInfo, names: Names, ids: Ids
+def told(
+    message: Message, request: ModelRequest, info: ModelInfo, ids: Ids
 ) -> list[dict[str, Json]]:
-    """A message as blocks of content: thoughts first, then words and pictures, then calls."""
+    """What a user said or a tool gave, as blocks; a result of no call that is known is words."""
     parts = [b for part in message.parts for b in block(part, request, info)]
-    if message.role == "tool":
-        known = ids.answered(message.answers)
-        if known is not None:
-            return [{"type": "tool_result", "tool_use_id": known[0], "content": parts}]
+    known = ids.answered(message.answers) if message.role == "tool" else None
+    if known is None:
         return parts
-    for ask in message.asks:
-        call = {"type": "tool_use", "id": ids.asked(ask), "name": names.said(ask.name)}
-        parts.append({**call, "input": args_of(ask)})
-    return parts
+    return [{"type": "tool_result", "tool_use_id": known[0], "content": parts}]
 
 
-def block(part: Part, request: ModelRequest, info: ModelInfo) -> Sequence[dict[str, Json]]:
-    """A part as a block; none for what this platform is not sent."""
-    match part:
-        case ReasoningPart(by=by, opaque=opaque) if by == BY and opaque.startswith(REDACTED):
-            return [{"type": "redacted_thinking", "data": opaque.removeprefix(REDACTED)}]
-        case ReasoningPart(thought=thought, by=by, opaque=opaque) if by == BY and opaque:
-            return [{"type": "thinking", "thinking": thought, "signature": opaque}]
-        case ImagePart(mime=mime) if mime in PICTURES and "image" in info.cans:
-            data = shown(part, request.fetch, PICTURE_BYTES)
-            if isinstance(data, bytes):
-                source = {"type": "base64", "media_type": mime, "data": base64_of(data)}
-                return [{"type": "image", "source": source}]
-            text = data
-        case _:
-            text = stands(part)
+def block(part: Part, request: ModelRequest, info: ModelInfo) -> list[dict[str, Json]]:
+    """A part of a user's turn as a block; none for what this platform is not sent."""
+    text = stands(part)
+    if isinstance(part, ImagePart) and part.mime in PICTURES and "image" in info.cans:
+        data = shown(part, request.fetch, PICTURE_BYTES)
+        if isinstance(data, bytes):
+            source = {"type": "base64", "media_type": part.mime, "data": base64_of(data)}
+            return [{"type": "image", "source": source}]
+        text = data
+    return words(text)
+
+
+def words(text: str) -> list[dict[str, Json]]:
+    """A text as a block; a blank one is refused, and is none."""
     return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def answered(message: Message, by: str, names: Names, ids: Ids) -> list[dict[str, Json]]:
+    """A model's turn as blocks: words, then calls, and each of its thoughts where it came."""
+    text = "".join(stands(p) for p in message.parts)
+    calls = [
+        {"type": "tool_use", "id": ids.asked(a), "name": names.said(a.name), "input": args_of(a)}
+        for a in message.asks
+    ]
+    found: list[dict[str, Json]] = []
+    chars = asks = 0
+    for part in message.parts:
+        if not isinstance(part, ReasoningPart) or part.by != by or not part.opaque:
+            continue
+        kept = json.loads(part.opaque)
+        found += words(text[chars : kept["chars"]]) + calls[asks : kept["asks"]]
+        chars, asks = max(chars, kept["chars"]), max(asks, kept["asks"])
+        if "data" in kept:
+            found.append({"type": "redacted_thinking", "data": kept["data"]})
+        else:
+            seal = kept["signature"]
+            found.append({"type": "thinking", "thinking": part.thought, "signature": seal})
+    return found + words(text[chars:]) + calls[asks:]
 
 
 class Events(Fold):
     """Folds the events of a stream into deltas; blocks keep their number as index."""
 
-    def __init__(self, request: ModelRequest, info: ModelInfo) -> None:
+    def __init__(self, request: ModelRequest, info: ModelInfo, by: str) -> None:
         super().__init__(request, info)
+        self._by = by
+        self._at = {"chars": 0, "asks": 0}
         self._names = names_of(request)
         self._forced = is_forced(request, info)
         self._counted: dict[str, Json] = {}
@@ -234,14 +285,13 @@ class Events(Fold):
     def _begun(self, index: int, start: Mapping[str, Json], found: list[Delta]) -> None:
         match start["type"]:
             case "text" if start.get("text"):
-                found.append(TextDelta(start["text"] + ""))
+                self._said(start["text"], found)
             case "thinking":
-                found.append(
-                    ReasoningDelta(index, start["thinking"], BY, start.get("signature") or "")
-                )
+                found.append(ReasoningDelta(index, start["thinking"] + "", self._by))
             case "redacted_thinking":
-                found.append(ReasoningDelta(index, "", BY, REDACTED + start["data"]))
+                self._sealed(index, {"data": start["data"] + ""}, found)
             case "tool_use" if not self._forced:
+                self._at["asks"] += 1
                 found.append(AskDelta(index, start["id"], self._names.meant(start["name"])))
             case _:
                 pass
@@ -249,17 +299,25 @@ class Events(Fold):
     def _more(self, index: int, delta: Mapping[str, Json], found: list[Delta]) -> None:
         match delta["type"]:
             case "text_delta":
-                found.append(TextDelta(delta["text"] + ""))
+                self._said(delta["text"], found)
             case "input_json_delta" if self._forced:
-                found.append(TextDelta(delta["partial_json"] + ""))
+                self._said(delta["partial_json"], found)
             case "input_json_delta":
                 found.append(AskDelta(index, args=delta["partial_json"] + ""))
             case "thinking_delta":
-                found.append(ReasoningDelta(index, delta["thinking"] + "", BY))
-            case "signature_delta":
-                found.append(ReasoningDelta(index, "", BY, delta["signature"] + ""))
+                found.append(ReasoningDelta(index, delta["thinking"] + "", self._by))
+            case "signature_delta" if delta["signature"]:
+                self._sealed(index, {"signature": delta["signature"] + ""}, found)
             case _:
                 pass
+
+    def _said(self, text: str, found: list[Delta]) -> None:
+        self._at["chars"] += len(text)
+        found.append(TextDelta(text + ""))
+
+    def _sealed(self, index: int, what: dict[str, Json], found: list[Delta]) -> None:
+        """What goes back with a thought: its seal, and how much was said and asked before it."""
+        found.append(ReasoningDelta(index, "", self._by, json.dumps(what | self._at)))
 
     def _ending(self, frame: Mapping[str, Json]) -> None:
         self._counted.update({k: v for k, v in (frame.get("usage") or {}).items() if v is not None})

@@ -36,22 +36,23 @@ class OllamaModel(StreamingModel):
         info = info or ModelInfo(name, 8192, 1, CANS)
         base = base_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
         super().__init__(how or Ollama(), base, model or name, info=info, key=key, idle=idle)
-        self._asked = False
+        self._knows = False
 
     async def _ready(self, request: ModelRequest) -> None:
         """Never more than the window is sent. Raises: TooBig, and what `show` raises."""
         fits(request, self.info)
-        if not self._asked and size(text_of(request)) > SMALL:
+        if not self._knows and size(text_of(request)) > SMALL:
             own = window_of(await self._show())
-            self._asked = True
+            self._knows = True
             if own is not None and own < self.info.window:
                 self.info = replace(self.info, window=own)
                 fits(request, self.info)
 
     async def _show(self) -> Mapping[str, Json]:
         """What the server knows of the model. Raises: BadReply, and what a status means."""
-        url, data = f"{self._base}/api/show", encoded({"model": self._model})
-        async with self._opened().post(url, data=data, headers=self._headers()) as reply:
+        url, body = f"{self._base}/api/show", {"model": self._model}
+        headers = self._headers(body)
+        async with self._opened().post(url, data=encoded(body), headers=headers) as reply:
             if reply.status != 200:
                 raise await refusal(reply, refused, self._dialect.refused)
             try:
