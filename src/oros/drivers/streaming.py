@@ -80,14 +80,20 @@ class Fold(ABC):
 
     def cut(self) -> Finished:
         """The last delta of an answer that is cut off here; its usage is an estimate."""
+        return Finished("length", self._estimate())
+
+    def _estimate(self) -> Usage:
         read = sum(size(m.text) for m in self.request.messages)
-        return Finished("length", priced(Usage(read, self._pieces), self.info))
+        return priced(Usage(read, self._pieces), self.info)
 
     def end(self) -> Finished:
-        """The last delta. Raises: BadReply if the stream stopped without an end."""
+        """The last delta; what a server did not count is estimated, as it was not free.
+
+        Raises: BadReply if the stream stopped without an end.
+        """
         if self.finish is None:
             raise BadReply("the stream stopped without an end")
-        return Finished(self.finish, self.usage or Usage(micros=None))
+        return Finished(self.finish, self.usage or self._estimate())
 
 
 class Dialect(ABC):
