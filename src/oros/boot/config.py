@@ -5,13 +5,16 @@ remember = "local"               # who notes facts of what ended: a model that c
                                  # or one by its name; "off" for nobody
 synchronous = "NORMAL"           # or "FULL": durable at power loss too
 
-[models."acme/large"]            # any OpenAI-compatible server
+[models."acme/large"]            # any OpenAI-compatible server, or one of another dialect
 base_url = "https://api.example.com/v1"
+dialect = "openai"               # or responses, anthropic, gemini, ollama
+platform = "vllm"                # whose quirks it has, if its host does not tell
 model = "large-2"                # its name there
 key_env = "ACME_API_KEY"         # the variable that holds the key; never the key itself
 window = 128000                  # tokens
 slots = 4                        # calls side by side
 price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
+                                 # (and a fourth: in, and written to the cache)
 cans = ["tools", "image"]
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
@@ -37,14 +40,16 @@ FILE = "config.toml"
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A model behind an OpenAI-compatible server."""
+    """A model behind a server."""
 
     base_url: str
     model: str = ""
+    dialect: Literal["openai", "responses", "anthropic", "gemini", "ollama"] = "openai"
+    platform: str = ""
     key_env: str = ""
     window: int = 32768
     slots: int = 4
-    price: tuple[int, int, int] | None = None
+    price: tuple[int, int, int] | tuple[int, int, int, int] | None = None
     cans: tuple[str, ...] = ("tools",)
     small: bool = False
     idle: float = 120.0

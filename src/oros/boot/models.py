@@ -8,9 +8,9 @@ from oros.abi.errors import Corrupt, NoDevice
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
 from oros.boot.config import Config, RemoteModel
+from oros.boot.dialects import driver_of
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
-from oros.drivers.models.openai.driver import OpenAIModel
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
 from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, default_model
@@ -163,9 +163,7 @@ def remote_model(name: str, remote: RemoteModel) -> Model:
     def key() -> str | None:
         return os.environ.get(remote.key_env) if remote.key_env else None
 
-    model = OpenAIModel(
-        name, remote.base_url, remote.model or name, info=info, key=key, idle=remote.idle
-    )
+    model = driver_of(name, remote, info, key)
     return model if "tools" in cans else ConstrainedModel(model)
 
 

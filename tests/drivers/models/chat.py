@@ -20,12 +20,22 @@ class ChatDialect:
 
     kind = "text/event-stream; charset=utf-8"
 
-    def __init__(self, make, platform: str = "generic", thinks: str = "", more: str = "") -> None:
+    def __init__(
+        self,
+        make,
+        platform: str = "generic",
+        thinks: str = "",
+        *,
+        more: str = "",
+        without: str = "",
+    ) -> None:
         self.platform = platform
         self.thinks = thinks
         self.make = make
         can = f"tools schema image audio resume cached reasoning uncounted raw named {more}"
-        self.can = frozenset(can.split()) | (frozenset({"thoughts"}) if thinks else frozenset())
+        if thinks:
+            can += " thoughts"
+        self.can = frozenset(can.split()) - {without}
 
     # ---- what it says ------------------------------------------------------------------------
 
@@ -39,7 +49,7 @@ class ChatDialect:
 
     def frames(self, turn: Turn) -> list[bytes]:
         found = [b": a comment\n\n", self.chunk({"role": "assistant", "content": ""})]
-        found += [self.chunk({self.thinks: t}) for t in turn.thought if self.thinks]
+        found += [self.chunk(t) for t in self.thinking(turn)]
         found += [self.chunk({"content": p}) for p in turn.pieces]
         for index, piece, first in halves(turn.calls):
             part = {"index": index, "function": {"arguments": piece}}
@@ -54,6 +64,22 @@ class ChatDialect:
         if turn.counts:
             found.append(self.usage(turn.counts))
         return [*found, self.frame(b"[DONE]")]
+
+    def thinking(self, turn: Turn) -> list[dict]:
+        """Thoughts as this platform streams them."""
+        match self.thinks:
+            case "":
+                return []
+            case "thinking":
+                texts = [[{"type": "text", "text": t}] for t in turn.thought]
+                return [{"content": [{"type": "thinking", "thinking": t}]} for t in texts]
+            case "reasoning_details":
+                head = {"type": "reasoning.text", "index": 0, "format": "x"}
+                found = [{**head, "text": t} for t in turn.thought]
+                found += [{**head, "signature": turn.opaque}] if turn.opaque else []
+                return [{"reasoning": d.get("text"), self.thinks: [d]} for d in found]
+            case field:
+                return [{field: t} for t in turn.thought]
 
     def usage(self, counts) -> bytes:
         used = {
@@ -110,7 +136,8 @@ class ChatDialect:
         if isinstance(content, str):
             found.text = content
         for part in content if isinstance(content, list) else ():
-            assert found.role == "user", "only a user shows pictures"
+            shows = part["type"] in ("image_url", "input_audio")
+            assert found.role == "user" or (found.role == "assistant" and not shows)
             self.part(part, found)
         assert content is not None or message.get("tool_calls")
         for call in message.get("tool_calls", ()):
@@ -119,13 +146,20 @@ class ChatDialect:
             found.calls.append(Call(call["id"], function["name"], function["arguments"]))
         if self.thinks and message.get(self.thinks):
             assert found.role == "assistant"
-            found.thoughts.append((message[self.thinks], ""))
+            thought = message[self.thinks]
+            if isinstance(thought, str):
+                found.thoughts.append((thought, ""))
+            else:
+                (whole,) = thought
+                found.thoughts.append((whole["text"], whole["signature"]))
         return found
 
     def part(self, part, found: Spoken) -> None:
         match part["type"]:
             case "text":
                 found.text += part["text"]
+            case "thinking":
+                found.thoughts.append(("".join(t["text"] for t in part["thinking"]), ""))
             case "image_url":
                 head, data = part["image_url"]["url"].split(";base64,")
                 found.images.append((head.removeprefix("data:"), b64decode(data, validate=True)))
