@@ -112,16 +112,16 @@ class Dialect(ABC):
         """What follows the base URL."""
 
     @abstractmethod
-    def headers(self, key: str | None, body: Mapping[str, Json]) -> dict[str, str]:
-        """What goes beside a body; the key goes here and nowhere else."""
+    def headers(self, key: str | None) -> dict[str, str]:
+        """What goes beside a request; the key goes here and nowhere else."""
 
     @abstractmethod
     def body(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request. Raises: TooBig, Unsupported."""
 
     @abstractmethod
-    def fold(self, request: ModelRequest, info: ModelInfo, model: str) -> Fold:
-        """What reads the answer to a request, by the model of that name there."""
+    def fold(self, request: ModelRequest, info: ModelInfo) -> Fold:
+        """What reads the answer to a request."""
 
     @abstractmethod
     def refused(
@@ -184,11 +184,9 @@ class StreamingModel:
         """
         bare = thoughtless(request)
         while True:
-            body = self._dialect.body(request, self._model, self.info)
-            headers = self._headers(body)
             # Held until the answer ends: as bytes it is a third of what it is as objects.
-            data = encoded(body)
-            reply = await self._opened().post(url, data=data, headers=headers)
+            body = encoded(self._dialect.body(request, self._model, self.info))
+            reply = await self._opened().post(url, data=body, headers=self._headers())
             if reply.status == 200:
                 return reply
             async with reply:
@@ -200,7 +198,7 @@ class StreamingModel:
     async def _batches(
         self, reply: "aiohttp.ClientResponse", request: ModelRequest
     ) -> AsyncIterator[list[Delta]]:
-        frames, fold = self._dialect.frames(), self._dialect.fold(request, self.info, self._model)
+        frames, fold = self._dialect.frames(), self._dialect.fold(request, self.info)
         async for piece in reply.content.iter_any():
             batch: list[Delta] = []
             for data in frames.feed(piece):
@@ -241,8 +239,8 @@ class StreamingModel:
             )
         return self._session
 
-    def _headers(self, body: Mapping[str, Json]) -> dict[str, str]:
-        return {"Content-Type": "application/json", **self._dialect.headers(self._key(), body)}
+    def _headers(self) -> dict[str, str]:
+        return {"Content-Type": "application/json", **self._dialect.headers(self._key())}
 
     async def count(self, text: str) -> int:
         """An estimate, a high one: to ask these servers would take a request."""

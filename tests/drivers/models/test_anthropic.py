@@ -8,7 +8,7 @@ from tests.drivers.models.messages import MessagesDialect
 from tests.drivers.models.playing import GO, LOOK, SCHEMA, answer, asking, served
 from tests.drivers.models.served import Call, Fault, Turn
 
-from oros.abi.errors import Busy, NotAuthorized, Unsupported
+from oros.abi.errors import Busy, NoDevice, NotAuthorized, Unsupported
 from oros.abi.message import Ask, Message, ReasoningPart, TextPart, say
 from oros.abi.ports import ToolSpec
 from oros.drivers.models.anthropic.driver import AnthropicModel
@@ -20,6 +20,10 @@ def make(url, info, key, idle):
 
 def deep(url, info, key, idle):
     return AnthropicModel("m", url, "there", info=info, key=key, idle=idle, effort="low")
+
+
+def bound(url, info, key, idle):
+    return AnthropicModel("m", url, "claude-opus-5-5", info=info, key=key, idle=idle)
 
 
 class Scripted(MessagesDialect):
@@ -113,6 +117,51 @@ class TestAnthropic(Conformance):
         assert caught.value.retry_after == (2.0 if kind is Busy else None)
 
 
+class TestBound:
+    """A model that checks what stands before a thought."""
+
+    dialect = MessagesDialect(bound)
+
+    async def told(self, model, server) -> list[Message]:
+        server.turn = Turn(("so",), thought=("hm",), opaque="c2VhbA==")
+        draft = await answer(model, asking())
+        return [say("user", "hi"), Message("assistant", draft.parts), say("user", "and?")]
+
+    @served
+    async def test_thoughts_that_fail_are_dropped_there(self, model, server) -> None:
+        await answer(model, asking(*await self.told(model, server)))
+        body = json.loads(server.requests[-1].body)
+        drop = {"prefix_mismatch_behavior": "drop_block"}
+        assert body["thinking"] == {"type": "adaptive", "block_binding": drop}
+        assert "thinking-binding" in server.requests[-1].headers["anthropic-beta"]
+        assert "thinking" not in json.loads(server.requests[0].body)
+
+    @served
+    async def test_another_model_is_not_shown_them(self, model, server) -> None:
+        messages = await self.told(model, server)
+        other = AnthropicModel("m", server.url, "claude-haiku-4-5")
+        await answer(other, asking(*messages))
+        await other.close()
+        assert b"c2VhbA==" not in server.requests[-1].body
+        assert "anthropic-beta" not in server.requests[-1].headers
+
+    @served
+    async def test_refused_thoughts_stay_here(self, model, server) -> None:
+        messages = await self.told(model, server)
+        why = "messages.1.content.0: Invalid `signature` in `thinking` block"
+        error = {"type": "error", "error": {"type": "invalid_request_error", "message": why}}
+        server.dialect = MessagesDialect(bound)
+        server.dialect.error = lambda *_: json.dumps(error).encode()
+        server.queue = [Fault("status", 400), Turn(("well",))]
+        assert (await answer(model, asking(*messages))).whole == "well"
+        assert b"c2VhbA==" in server.requests[-2].body
+        assert b"c2VhbA==" not in server.requests[-1].body
+        server.queue = [Fault("status", 400)] * 2
+        with pytest.raises(NoDevice):
+            await answer(model, asking(*messages))
+        assert server.queue == []
+
+
 class TestScripts:
     """What a turn can't say."""
 
@@ -137,6 +186,39 @@ class TestScripts:
         body = json.loads(server.requests[-1].body)
         assert body["thinking"]["type"] == "adaptive"
         assert body["output_config"] == {"effort": "low"}
+
+    @served
+    async def test_thoughts_between_calls_go_back_between_them(self, model, server) -> None:
+        whole = self.dialect
+        thoughts = [
+            [
+                {"type": "thinking_delta", "thinking": f"hm {i}"},
+                {"type": "signature_delta", "signature": f"c2VhbA={i}"},
+            ]
+            for i in (0, 1)
+        ]
+        start = {"type": "thinking", "thinking": "", "signature": ""}
+        call = {"type": "tool_use", "name": "go", "input": {}}
+        args = {"type": "input_json_delta", "partial_json": "{}"}
+        whole.script = [
+            *MessagesDialect(deep).frames(Turn(end=False)),
+            *whole.block(0, start, *thoughts[0]),
+            *whole.block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "one"}),
+            *whole.block(2, call | {"id": "a"}, args),
+            *whole.block(3, start, *thoughts[1]),
+            *whole.block(4, call | {"id": "b"}, args),
+            *MessagesDialect(deep).frames(Turn(finish="calls"))[-2:],
+        ]
+        draft = await answer(model, asking(tools=(GO,)))
+        whole.script = ()
+        told = Message("assistant", draft.parts, draft.asked())
+        done = [Message("tool", (TextPart("ok"),), answers=a.id) for a in draft.asked()]
+        await answer(model, asking(say("user", "x"), told, *done, tools=(GO,)))
+        content = json.loads(server.requests[-1].body)["messages"][1]["content"]
+        kinds = [b["type"] for b in content]
+        assert kinds == ["thinking", "text", "tool_use", "thinking", "tool_use"]
+        assert [b["id"] for b in content if b["type"] == "tool_use"] == ["a", "b"]
+        assert [b["thinking"] for b in content if b["type"] == "thinking"] == ["hm 0", "hm 1"]
 
     @served
     async def test_a_refusal_is_an_error_that_says_why(self, model, server) -> None:

@@ -69,19 +69,20 @@ FINISHES: dict[str, Finish] = {
 
 
 class Anthropic(Dialect):
-    """The dialect. `effort` (low to max): how much the model thinks; "" leaves it to the model."""
+    """The dialect, for one model. `effort` (low to max): how much it thinks; "" leaves it to it."""
 
-    def __init__(self, effort: str = "") -> None:
+    def __init__(self, model: str, effort: str = "") -> None:
+        self._model = model
         self._effort = effort
 
     def path(self, model: str) -> str:  # noqa: ARG002 - the body names it
         """One for all models."""
         return "/v1/messages"
 
-    def headers(self, key: str | None, body: Mapping[str, Json]) -> dict[str, str]:
-        """The version of the API, what else the body needs, and the key."""
+    def headers(self, key: str | None) -> dict[str, str]:
+        """The version of the API, what else the model needs, and the key."""
         found = {"anthropic-version": VERSION}
-        if "block_binding" in body.get("thinking", ()):
+        if BOUND.match(self._model):
             found["anthropic-beta"] = BINDING
         return {**found, "x-api-key": key} if key else found
 
@@ -144,9 +145,9 @@ class Anthropic(Dialect):
         if config:
             body["output_config"] = config
 
-    def fold(self, request: ModelRequest, info: ModelInfo, model: str) -> "Events":
+    def fold(self, request: ModelRequest, info: ModelInfo) -> "Events":
         """What reads the answer to a request."""
-        return Events(request, info, BY + model)
+        return Events(request, info, BY + self._model)
 
     def refused(
         self, why: str, status: int, error: Mapping[str, Json], wait: float | None

@@ -26,4 +26,6 @@ class AnthropicModel(StreamingModel):
     ) -> None:
         info = info or ModelInfo(name, 200_000, 4, CANS)
         base = base_url.rstrip("/").removesuffix("/v1")
-        super().__init__(Anthropic(effort), base, model or name, info=info, key=key, idle=idle)
+        there = model or name
+        dialect = Anthropic(there, effort)
+        super().__init__(dialect, base, there, info=info, key=key, idle=idle)

@@ -48,7 +48,7 @@ class Gemini(Dialect):
         name = model if "/" in model else f"models/{model}"
         return f"/{quote(name)}:streamGenerateContent?alt=sse"
 
-    def headers(self, key: str | None, _: Mapping[str, Json]) -> dict[str, str]:
+    def headers(self, key: str | None) -> dict[str, str]:
         """The key."""
         return {"x-goog-api-key": key} if key else {}
 
@@ -86,7 +86,7 @@ class Gemini(Dialect):
             body["tools"] = [{"functionDeclarations": told}]
         return body
 
-    def fold(self, request: ModelRequest, info: ModelInfo, _: str) -> "Chunks":
+    def fold(self, request: ModelRequest, info: ModelInfo) -> "Chunks":
         """What reads the answer to a request."""
         return Chunks(request, info)
 

@@ -50,7 +50,7 @@ class Ollama(Dialect):
         """One for all models."""
         return "/api/chat"
 
-    def headers(self, key: str | None, _: Mapping[str, Json]) -> dict[str, str]:
+    def headers(self, key: str | None) -> dict[str, str]:
         """The key, where a server wants one."""
         return {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -83,7 +83,7 @@ class Ollama(Dialect):
             body["keep_alive"] = self._keep
         return body
 
-    def fold(self, request: ModelRequest, info: ModelInfo, _: str) -> "Chat":
+    def fold(self, request: ModelRequest, info: ModelInfo) -> "Chat":
         """What reads the answer to a request."""
         return Chat(request, info)
 

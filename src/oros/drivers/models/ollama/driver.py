@@ -50,9 +50,8 @@ class OllamaModel(StreamingModel):
 
     async def _show(self) -> Mapping[str, Json]:
         """What the server knows of the model. Raises: BadReply, and what a status means."""
-        url, body = f"{self._base}/api/show", {"model": self._model}
-        headers = self._headers(body)
-        async with self._opened().post(url, data=encoded(body), headers=headers) as reply:
+        url, data = f"{self._base}/api/show", encoded({"model": self._model})
+        async with self._opened().post(url, data=data, headers=self._headers()) as reply:
             if reply.status != 200:
                 raise await refusal(reply, refused, self._dialect.refused)
             try:
