@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
 
-from oros.abi.errors import BadReply, NoDevice, OrosError
+from oros.abi.errors import BadReply, NoDevice, OrosError, TooBig
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Json, ReasoningPart
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 from oros.drivers.answers import CONNECT, error_in, meaning, refusal
 from oros.drivers.frames import Events, Frames
-from oros.drivers.wording import priced, size
+from oros.drivers.wording import over_window, priced, size
 
 if TYPE_CHECKING:
     import aiohttp
 
 IDLE = 120.0
 """Seconds without a byte after which a stream counts as hung."""
+
+REFUSALS = 16
+"""Requests at most until one is no more changed for what the server refuses."""
 
 SLACK = 4096
 """Pieces or characters over the limit that a server may count otherwise than we do."""
@@ -136,6 +139,11 @@ class Dialect(ABC):
         """Whether a request was refused for the thoughts in it: it is sent again without."""
         return False
 
+    def again(self, error: OrosError, request: ModelRequest) -> ModelRequest | None:
+        """What is asked instead of a request that was refused; None: nothing."""
+        bare = thoughtless(request)
+        return bare if bare is not request and self.spoiled(error) else None
+
 
 class StreamingModel:
     """A `Model` at `base_url`, called `model` there. `key` is asked at each call."""
@@ -182,18 +190,31 @@ class StreamingModel:
         Thoughts can be refused when what stood before them has changed since, as it does when
         pages leave the window, or when another model had them: then they stay here.
         """
-        bare = thoughtless(request)
-        while True:
+        for _ in range(REFUSALS):
             # Held until the answer ends: as bytes it is a third of what it is as objects.
             body = encoded(self._dialect.body(request, self._model, self.info))
-            reply = await self._opened().post(url, data=body, headers=self._headers())
+            reply = await self._posted(url, body)
             if reply.status == 200:
                 return reply
             async with reply:
                 error = await refusal(reply, refused, self._dialect.refused)
-            if request is bare or not self._dialect.spoiled(error):
+            instead = self._dialect.again(error, request)
+            if instead is None:
                 raise error
-            request = bare
+            request = instead
+        raise NoDevice(f"{self.info.name} refuses whatever is asked", "look at its platform")
+
+    async def _posted(self, url: str, body: bytes) -> "aiohttp.ClientResponse":
+        """The reply to a body. A kept connection may be closed by now: that is no failure yet."""
+        import aiohttp
+
+        session, headers = self._opened(), self._headers()
+        try:
+            return await session.post(url, data=body, headers=headers)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as e:
+            if isinstance(e, aiohttp.ClientConnectorError):
+                raise
+            return await session.post(url, data=body, headers=headers)
 
     async def _batches(
         self, reply: "aiohttp.ClientResponse", request: ModelRequest
@@ -267,6 +288,8 @@ def thoughtless(request: ModelRequest) -> ModelRequest:
 
 def refused(why: str, _: int, __: Mapping[str, Json], wait: float | None) -> OrosError:
     """What a status means that no dialect and no table knows."""
+    if over_window(why):
+        return TooBig(why, "a model with a larger window, or a smaller job", wait)
     return NoDevice(why, "the request was refused", wait)
 
 

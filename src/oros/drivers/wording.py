@@ -14,6 +14,14 @@ GO_ON = "Go on exactly where you stopped; repeat nothing."
 
 ODD = re.compile(r"[^A-Za-z0-9_-]")
 
+OVER = re.compile(
+    r"context_length|maximum (?:model|prompt) length|prompt is too long"
+    r"|context.*(?:exceed|overflow|too long|too large)"
+    r"|(?:exceed|maximum|too large|(?:longer|larger|more) than).*context",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How servers say that a prompt is longer than the window."""
+
 NAME = 64
 """Characters of a tool's name at most, for all platforms."""
 
@@ -72,6 +80,11 @@ def args_of(ask: Ask) -> dict[str, Json]:
 def base64_of(data: bytes) -> str:
     """Bytes as a text of plain characters."""
     return b64encode(data).decode("ascii")
+
+
+def over_window(why: str) -> bool:
+    """Whether an error says, in the words of some server, that the prompt exceeds the window."""
+    return bool(OVER.search(why))
 
 
 def size(text: str) -> int:

@@ -45,9 +45,10 @@ class ResponsesDialect:
         found += self.calls(at, turn)
         if turn.end:
             status = "incomplete" if turn.finish == "length" else "completed"
-            found.append(
-                self.event(f"response.{status}", response=self.response(status, turn.counts))
-            )
+            whole = self.response(status, turn.counts)
+            told = [json.loads(f.split(b"data: ")[1]) for f in found]
+            whole["output"] = [e["item"] for e in told if e["type"].endswith("item.done")]
+            found.append(self.event(f"response.{status}", response=whole))
         return found
 
     def reasoning(self, at: int, turn: Turn) -> list[bytes]:
@@ -65,12 +66,17 @@ class ResponsesDialect:
     def message(self, at: int, turn: Turn) -> list[bytes]:
         item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
         where = {"item_id": "msg_1", "output_index": at, "content_index": 0}
+        text = {"type": "output_text", "text": "", "annotations": []}
         found = [self.event("response.output_item.added", output_index=at, item=item)]
+        found.append(self.event("response.content_part.added", **where, part=text))
         kind = "response.output_text.delta"
         found += [self.event(kind, **where, delta=p, logprobs=[]) for p in turn.pieces]
         if turn.end:
-            text = {"type": "output_text", "text": "".join(turn.pieces), "annotations": []}
-            done = {**item, "content": [text], "status": "completed"}
+            whole = {**text, "text": "".join(turn.pieces)}
+            kind = "response.output_text.done"
+            found.append(self.event(kind, **where, text=whole["text"], logprobs=[]))
+            found.append(self.event("response.content_part.done", **where, part=whole))
+            done = {**item, "content": [whole], "status": "completed"}
             found.append(self.event("response.output_item.done", output_index=at, item=done))
         return found
 
@@ -147,7 +153,7 @@ class ResponsesDialect:
         return Heard(body["model"], messages, tools, shape.get("schema"), most)
 
     def spoken(self, item) -> Spoken:
-        match item.get("type", "message"):
+        match item["type"]:
             case "message":
                 found = Spoken(item["role"])
                 self.content(item["content"], found)
@@ -170,8 +176,8 @@ class ResponsesDialect:
             found.text = content
             return
         for part in content:
-            assert found.role != "assistant", "input content is no assistant's"
-            if part["type"] == "input_text":
+            if part["type"] in ("input_text", "output_text"):
+                assert (part["type"] == "output_text") == (found.role == "assistant")
                 found.text += part["text"]
             else:
                 assert (part["type"], part["detail"]) == ("input_image", "auto")

@@ -210,7 +210,7 @@ def test_what_a_server_refuses_is_left_out_from_then_on(error, status, name) -> 
 
         @served
         async def play(self, model, server) -> None:
-            model._said.quirks = replace(model._said.quirks, nice=1)
+            model._dialect.quirks = replace(model._dialect.quirks, nice=1)
             server.queue = [self.fault]
             request = asking(seed=3, stop=("END",), nice=1, max_tokens=9)
             server.turn = Turn(("one ", "two E", "ND three"))

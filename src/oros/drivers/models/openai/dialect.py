@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from oros.abi.errors import NotAuthorized, OrosError, TooBig
+from oros.abi.errors import NoDevice, NotAuthorized, OrosError, TooBig
 from oros.abi.message import Json
 from oros.abi.ports import ModelInfo, ModelRequest
 from oros.drivers.models.openai.quirks import Quirks
@@ -51,3 +51,15 @@ class OpenAIDialect(Dialect):
             return Without(name, why)
         found = error_of(why, status, error, wait)
         return found if status == 200 or isinstance(found, TooBig | NotAuthorized) else None
+
+    def again(self, error: OrosError, request: ModelRequest) -> ModelRequest | None:
+        """The same without a parameter that is not taken, or without thoughts."""
+        if isinstance(error, Without):
+            self.without.add(error.name)
+            return request
+        return super().again(error, request)
+
+    def spoiled(self, error: OrosError) -> bool:
+        """Seals that are not opened any more, items that stand where they may not."""
+        why = error.why.lower()
+        return isinstance(error, NoDevice) and ("encrypted" in why or "reasoning" in why)

@@ -3,17 +3,14 @@
 Streams with an SSE parser of our own (6 us a token, where the vendor's SDK takes 96).
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
-from oros.abi.errors import NoDevice
-from oros.abi.ports import Delta, ModelInfo, ModelRequest
+from oros.abi.ports import ModelInfo
 from oros.drivers.models.openai.chat import Chat
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import quirks_of
-from oros.drivers.models.openai.refusals import OPTIONAL, Without
 from oros.drivers.models.openai.responses import Responses
 from oros.drivers.streaming import IDLE, StreamingModel
 
@@ -37,24 +34,11 @@ class OpenAIModel(StreamingModel):
         idle: float = IDLE,
         platform: str = "",
     ) -> None:
-        self._said = said = self.dialect(quirks_of(platform, base_url), model or name)
+        said = self.dialect(quirks_of(platform, base_url), model or name)
         info = info or ModelInfo(name, 32768, 4, frozenset({"tools"}))
         if not said.resumes or not said.quirks.begun:
             info = replace(info, cans=info.cans - {"resume"})
         super().__init__(said, base_url, said.model, info=info, key=key, idle=idle)
-
-    async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
-        """Stream an answer, without what the server turns out not to take. Raises: as the port."""
-        for _ in OPTIONAL:
-            try:
-                async with aclosing(super().generate(request)) as batches:  # type: ignore[type-var]
-                    async for batch in batches:
-                        yield batch
-            except Without as e:
-                self._said.without.add(e.name)
-            else:
-                return
-        raise NoDevice(f"{self.info.name} refuses whatever is asked", "look at its platform")
 
 
 class ResponsesModel(OpenAIModel):

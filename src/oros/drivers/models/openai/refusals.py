@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from oros.abi.errors import BadReply, Busy, DeviceFailed, NotAuthorized, OrosError, TooBig
 from oros.abi.message import Json
+from oros.drivers.wording import over_window
 
 OTHER_LIMIT = {
     "max_tokens": "max_completion_tokens",
@@ -49,9 +50,7 @@ def error_of(why: str, status: int, error: Mapping[str, Json], wait: float | Non
     """What an error in a body means. `status` is the one it came with; 200 in a stream."""
     code = " ".join(str(error.get(k) or "") for k in ("code", "type"))
     low = f"{code} {why}".lower()
-    if "context_length" in low or "context length" in low or "maximum context" in low:
-        return TooBig(why, "a model with a larger window, or a smaller job")
-    if "exceed_context" in low or "too large for model" in low:
+    if over_window(low):
         return TooBig(why, "a model with a larger window, or a smaller job")
     if "insufficient_quota" in low or "billing" in low or status == 402:
         return NotAuthorized(why, "the account at the platform has no credit")

@@ -31,7 +31,7 @@ class Responses(OpenAIDialect):
         }
         last = request.messages[-1]
         if last.role == "assistant" and last.partial:
-            body["input"].append({"role": "user", "content": GO_ON})
+            body["input"].append({"type": "message", "role": "user", "content": GO_ON})
         if request.affinity and self.quirks.kept:
             body["prompt_cache_key"] = f"oros-{request.affinity}"
         if request.nice and self.quirks.nice:
@@ -78,9 +78,11 @@ def items(
             yield json.loads(part.opaque)
     if message.role == "assistant":
         if text := "".join(map(stands, message.parts)):
-            yield {"role": "assistant", "content": text}
+            said = {"type": "output_text", "text": text, "annotations": []}
+            yield {"type": "message", "role": "assistant", "content": [said]}
     else:
-        yield {"role": message.role, "content": content(message, request, info)}
+        parts = content(message, request, info)
+        yield {"type": "message", "role": message.role, "content": parts}
     for ask in message.asks:
         call = {"type": "function_call", "call_id": ask.id, "name": ask.name}
         yield {**call, "arguments": args_text(ask)}
@@ -112,36 +114,41 @@ class Events(Answer):
         self._by = by(quirks, model)
         self._told: set[int] = set()  # items of which more than their beginning was streamed
         self._called = False
+        self._places: dict[str, int] = {}
 
     def heard(self, frame: dict[str, Json], found: list[Delta]) -> None:
         """Add the deltas of an event; kinds that are not known yet say nothing."""
-        kind = frame["type"]
-        match kind:
+        match frame["type"]:
             case "response.output_text.delta" | "response.refusal.delta":
-                self._told.add(frame["output_index"])
+                self._told.add(self._place(frame))
                 self.said(text_of(frame["delta"]), found)
             case "response.function_call_arguments.delta":
-                index = int(frame["output_index"])
-                self._told.add(index)
+                self._told.add(index := self._place(frame))
                 found.append(AskDelta(index, args=text_of(frame["delta"])))
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                index = int(frame["output_index"])
-                self._told.add(index)
+                self._told.add(index := self._place(frame))
                 found.append(ReasoningDelta(index, text_of(frame["delta"]), self._by))
-            case "response.reasoning_summary_part.added":
-                if int(frame["summary_index"]):
-                    index = int(frame["output_index"])
-                    found.append(ReasoningDelta(index, "\n\n", self._by))
+            case "response.reasoning_summary_part.added" if frame.get("summary_index"):
+                found.append(ReasoningDelta(self._place(frame), "\n\n", self._by))
             case "response.output_item.added":
-                self._begun(int(frame["output_index"]), frame["item"], found)
+                self._begun(self._place(frame), frame["item"], found)
             case "response.output_item.done":
-                self._whole(int(frame["output_index"]), frame["item"], found)
+                self._whole(self._place(frame), frame["item"], found)
             case "response.completed" | "response.incomplete" | "response.failed":
                 self._over(frame["response"], found)
             case "error":
                 raise self.failed(frame.get("error") or frame)
             case _:
                 pass
+
+    def _place(self, frame: Mapping[str, Json]) -> int:
+        """The number of the item that an event is about; some servers tell only its id."""
+        index = frame.get("output_index")
+        if index is not None:
+            return int(index)
+        item = frame.get("item") or {}
+        mark = str(frame.get("item_id") or item.get("id") or item.get("call_id"))
+        return self._places.setdefault(mark, len(self._places))
 
     def _begun(self, index: int, item: Mapping[str, Json], found: list[Delta]) -> None:
         if item["type"] == "function_call":
