@@ -1,6 +1,8 @@
 """Each dialect that the configuration names has its driver; what it can't mean is refused."""
 
 import asyncio
+import json
+from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import pytest
@@ -8,6 +10,7 @@ from tests.drivers.models.chat import ChatDialect
 from tests.drivers.models.chatlines import OllamaDialect
 from tests.drivers.models.generate import GenerateDialect
 from tests.drivers.models.messages import MessagesDialect
+from tests.drivers.models.playing import asking
 from tests.drivers.models.responses import ResponsesDialect
 from tests.drivers.models.served import Server, Turn
 
@@ -65,3 +68,55 @@ def test_a_dialect_that_nobody_speaks_is_refused(tmp_path) -> None:
     (tmp_path / "config.toml").write_text('[models.m]\nbase_url = "x"\ndialect = "klingon"\n')
     with pytest.raises(Invalid, match="dialect"):
         load(tmp_path)
+
+
+def test_a_vendors_own_model_needs_no_more_than_its_name() -> None:
+    remote = RemoteModel(dialect="anthropic", model="claude-opus-5-5", key_env="K")
+    info = remote_model("opus", remote).info
+    assert {"tools", "schema", "image"} <= info.cans
+    assert info.price == (4_000_000, 20_000_000, 200_000, 5_000_000)
+    mine = replace(remote, price=(1, 2, 3), cans=("tools",))
+    assert remote_model("opus", mine).info.price == (1, 2, 3)
+    assert remote_model("opus", mine).info.cans == {"tools"}
+
+
+@pytest.mark.parametrize(
+    ("remote", "price"),
+    [
+        (RemoteModel(dialect="ollama", model="qwen3"), (0, 0, 0)),
+        (RemoteModel(dialect="ollama", model="gpt-oss:120b-cloud"), None),
+        (RemoteModel(dialect="gemini", model="gemini-9"), None),
+        (RemoteModel("http://127.0.0.1:1/v1", model="gpt-5"), None),
+    ],
+)
+def test_what_is_not_known_to_cost_nothing_is_not_free(remote, price) -> None:
+    assert remote_model("m", remote).info.price == price
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        RemoteModel("http://127.0.0.1:1/v1", effort="low"),
+        RemoteModel(dialect="gemini", keep_alive="10m"),
+    ],
+)
+def test_what_a_dialect_has_not_is_refused(remote) -> None:
+    with pytest.raises(Invalid, match=r"models\.m"):
+        remote_model("m", remote)
+
+
+def test_effort_and_keeping_are_said() -> None:
+    async def body(spoken, **more) -> dict:
+        async with Server(spoken(driver_of)) as server:
+            model = remote_model("m", RemoteModel(server.url, "there", **more))
+            async for _ in model.generate(asking()):
+                pass
+            await model.close()
+            return json.loads(server.requests[-1].body)
+
+    found = asyncio.run(body(OllamaDialect, dialect="ollama", effort="low", keep_alive="1h"))
+    assert (found["think"], found["keep_alive"]) == ("low", "1h")
+    found = asyncio.run(body(MessagesDialect, dialect="anthropic", effort="low"))
+    assert found["output_config"] == {"effort": "low"}
+    found = asyncio.run(body(GenerateDialect, dialect="gemini", effort="low"))
+    assert found["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "low"

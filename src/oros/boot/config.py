@@ -14,8 +14,11 @@ key_env = "ACME_API_KEY"         # the variable that holds the key; never the ke
 window = 128000                  # tokens
 slots = 4                        # calls side by side
 price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
-                                 # (and a fourth: in, and written to the cache)
-cans = ["tools", "image"]
+                                 # (and a fourth: in, and written to the cache); without it, that
+                                 # of services/prices.toml, or none is known
+cans = ["tools", "image"]        # without it, what its dialect has
+effort = "low"                   # how much it thinks, as its platform calls it
+keep_alive = "10m"               # how long an Ollama server keeps it in memory
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
 
@@ -37,12 +40,19 @@ from oros.sdk.address import fault
 
 FILE = "config.toml"
 
+HOMES = {
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta",
+    "ollama": "http://127.0.0.1:11434",
+}
+"""Where models of a dialect are, if their address is not given."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
     """A model behind a server."""
 
-    base_url: str
+    base_url: str = ""
     model: str = ""
     dialect: Literal["openai", "responses", "anthropic", "gemini", "ollama"] = "openai"
     platform: str = ""
@@ -50,9 +60,18 @@ class RemoteModel:
     window: int = 32768
     slots: int = 4
     price: tuple[int, int, int] | tuple[int, int, int, int] | None = None
-    cans: tuple[str, ...] = ("tools",)
+    cans: tuple[str, ...] | None = None
     small: bool = False
     idle: float = 120.0
+    effort: str = ""
+    keep_alive: str = ""
+
+    def __post_init__(self) -> None:
+        """A vendor's own address need not be given. Raises: ValueError."""
+        if not self.base_url:
+            if self.dialect not in HOMES:
+                raise ValueError("base_url is missing")
+            object.__setattr__(self, "base_url", HOMES[self.dialect])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from oros.abi.errors import Corrupt, NoDevice
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
 from oros.boot.config import Config, RemoteModel
-from oros.boot.dialects import driver_of
+from oros.boot.dialects import driver_of, info_of_remote
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
 from oros.services.console import Long, Query, Report
@@ -157,14 +157,13 @@ class Models:
 
 def remote_model(name: str, remote: RemoteModel) -> Model:
     """A model of the configuration; its key is read at each call."""
-    cans = frozenset(remote.cans) - {"count"}  # what these drivers tell of a text is a guess
-    info = ModelInfo(name, remote.window, remote.slots, cans, remote.price, remote.small)
+    info = info_of_remote(name, remote)
 
     def key() -> str | None:
         return os.environ.get(remote.key_env) if remote.key_env else None
 
     model = driver_of(name, remote, info, key)
-    return model if "tools" in cans else ConstrainedModel(model)
+    return model if "tools" in info.cans else ConstrainedModel(model)
 
 
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
