@@ -28,6 +28,23 @@ def test_what_the_user_tells_is_there_until_they_forget_it(machine) -> None:
     assert b"rent is due" not in (machine.home / "memory.db").read_bytes()
 
 
+def test_what_is_kept_for_a_time_goes_by_itself_and_what_is_old_on_demand(machine) -> None:
+    machine.oros("mem", "add", "the code is 1234", "--name", "code", "--for", "0s")
+    assert machine.json("mem") == []
+    machine.oros("mem", "add", "the code is 1234", "--name", "code", "--for", "30d")
+    (row,) = machine.json("mem")
+    assert 29 * 86400 < row["expires"] - row["at"] < 31 * 86400
+    assert machine.oros("mem", "expire", str(row["id"]), "--for", "ever").returncode == 0
+    assert machine.json("mem")[0]["expires"] is None
+    machine.oros("mem", "add", "I live in Bonn", "--always")
+    assert machine.oros("mem", "expire", "--older-than", "1d").returncode == 1
+    asked = machine.oros("mem", "expire", "--older-than", "0s")
+    assert asked.returncode == 2
+    assert "1 row: 1 of user" in asked.stderr
+    assert machine.json("mem", "expire", "--older-than", "0s", "--yes") == {"forgotten": 1}
+    assert [r["scope"] for r in machine.json("mem")] == ["always"]
+
+
 def test_what_stands_always_is_told_to_later_processes(machine) -> None:
     machine.oros("mem", "add", "I live in Bonn", "--always")
     pid = machine.start(goal(["list", {"path": "/mem"}]), "-p", "steps")
@@ -82,6 +99,10 @@ def test_wrong_words_are_one_line_each(machine) -> None:
         (("mem", "forget", "99"), GONE),
         (("mem", "correct", "1"), 2),
         (("mem", "add"), 2),
+        (("mem", "add", "x", "--for", "soon"), 2),
+        (("mem", "expire"), 2),
+        (("mem", "expire", "99"), GONE),
+        (("mem", "expire", "1", "--older-than", "1d"), 2),
         (("mount", "/no/such/folder"), GONE),
         (("mount", str(machine.home)), None),
         (("umount", "nothing"), GONE),

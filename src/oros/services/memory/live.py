@@ -67,6 +67,11 @@ class Memory:
         self._forgotten = True
         return await threaded(lambda: self.store.forget(*ids))
 
+    async def until(self, ids: Sequence[int], seconds: float | None) -> int:
+        """Rows expire in so many seconds, or never; see Store.until."""
+        when = None if seconds is None else self._clock.wall() + seconds
+        return await threaded(lambda: self.store.until(ids, when))
+
     async def drop(self, scope: str, source: str | None = None) -> int:
         """A source, or a whole scope, is gone."""
         if source is None:

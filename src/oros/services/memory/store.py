@@ -42,8 +42,9 @@ class Store(File):
     def put(self, scope: str, source: str, rows: Sequence[Row], mark: str = "") -> list[int]:
         """The rows of a source are these and no others; their ids, in order. All or nothing.
 
-        A row that was there (same text, label and kind) keeps its id and its vector. `mark` is kept
-        with the source, in the same commit: what the caller wants to know of it later.
+        A row that was there (same text, label and kind) keeps its id, its vector and its time, and
+        expires when the new one would. `mark` is kept with the source, in the same commit: what the
+        caller wants to know of it later.
         """
         with self._write() as db:
             at = scope_id(db, scope)
@@ -59,7 +60,8 @@ class Store(File):
                 if i in new:
                     insert(db, i, source, n, row)
                 else:
-                    db.execute("UPDATE row SET ord=?, place=? WHERE id=?", (n, row.place, i))
+                    there = (n, row.place, row.expires, i)
+                    db.execute("UPDATE row SET ord=?, place=?, expires=? WHERE id=?", there)
             self._index(db, [*new, *moved])
             db.execute("INSERT OR REPLACE INTO source VALUES(?,?,?)", (at, source, mark))
         return ids
@@ -144,6 +146,13 @@ class Store(File):
                 db.execute("UPDATE OR REPLACE source SET name=? WHERE scope=? AND name=?", values)
                 db.execute("UPDATE row SET source=? WHERE scope=? AND source=?", values)
         return len(names)
+
+    def until(self, ids: Sequence[int], when: float | None) -> int:
+        """Rows expire then (seconds since 1970), or never; how many."""
+        with self._write() as db:
+            before = db.total_changes()
+            db.executemany("UPDATE row SET expires=? WHERE id=?", [(when, i) for i in ids])
+            return db.total_changes() - before
 
     def expire(self, now: float) -> int:
         """Forget what has expired; how many rows."""
