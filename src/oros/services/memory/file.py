@@ -7,7 +7,7 @@ the changes themselves are in store.py.
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,7 +18,7 @@ from oros.abi.errors import Corrupt, NotFound
 from oros.drivers.store.sqlite import explained, take_lock, whole
 from oros.services.memory.rows import Count, Pair, Vector, tokens
 from oros.services.memory.schema import connect, open_file, salvage
-from oros.services.memory.table import CHAIN, EMPTY, PLACE, after
+from oros.services.memory.table import CHAIN, EMPTY, PLACE, after, befores
 from oros.services.memory.vectors import Vectors
 
 T = TypeVar("T")
@@ -178,6 +178,24 @@ class File:
             self._vectors.put(db, found)
             db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
         return len(found)
+
+    def _take_over(
+        self,
+        db: apsw.Connection,
+        old: Sequence[tuple[int, str, str, str]],
+        wanted: Mapping[int, tuple[str, str]],
+    ) -> None:
+        """Give rows, by the text before them and their own, the vectors of equal ones."""
+        before = befores((i, text) for i, text, *_ in old)
+        there = {(before[i], text): i for i, text, *_ in old}
+        found = [
+            (i, data)
+            for i, key in wanted.items()
+            if key in there
+            for (data,) in db.execute("SELECT data FROM vector WHERE id=?", (there[key],))
+        ]
+        self._vectors.put(db, found)
+        db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
 
     def rebuild(self) -> None:
         """Make both indexes anew from the rows."""
