@@ -47,7 +47,7 @@ class Server:
             case "zero":
                 return web.json_response({"data": [{"index": 0, "embedding": [0.0, 0.0]}]})
             case "hang":
-                await asyncio.sleep(5)
+                await asyncio.sleep(1)
             case code if code:
                 return web.Response(status=int(code), text='{"error": {"message": "no"}}')
         rows = [
