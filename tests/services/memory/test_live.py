@@ -144,6 +144,9 @@ def test_rows_of_a_source_like_another_take_its_vectors_over(tmp_path) -> None:
         await memory.settle()
         assert set(senses.seen) == {"a bank", "sea 9\na bank", "sea 10", "a bank\nsea 10"}
         made = vectors(store, "a")
+        again = [Row(r.text, label=USER) for r in rows]  # the same words, under another label
+        await memory.put_all("files:x", [Put("a", again, like="a")])
+        assert (store.pending(), vectors(store, "a")) == ([], made)
         await memory.drop("files:x", "a")
         assert vectors(store, "b") == made
         assert len(made) == 20

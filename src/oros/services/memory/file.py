@@ -7,7 +7,7 @@ the changes themselves are in store.py.
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
@@ -175,25 +175,22 @@ class File:
                 return 0
             same = "SELECT 1 FROM seen WHERE id=? AND before=? AND text=?"
             found = [(pair[0], v) for pair, v in done if list(db.execute(same, pair))]
-            self._vectors.put(db, found)
-            db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
+            self._give(db, found)
         return len(found)
 
-    def _take_over(
-        self,
-        db: apsw.Connection,
-        old: Sequence[tuple[int, str, str, str]],
-        wanted: Mapping[int, tuple[str, str]],
-    ) -> None:
-        """Give rows, by the text before them and their own, the vectors of equal ones."""
-        before = befores((i, text) for i, text, *_ in old)
-        there = {(before[i], text): i for i, text, *_ in old}
-        found = [
-            (i, data)
-            for i, key in wanted.items()
-            if key in there
-            for (data,) in db.execute("SELECT data FROM vector WHERE id=?", (there[key],))
-        ]
+    def _meant(
+        self, db: apsw.Connection, rows: Sequence[tuple[int, str, str, str]]
+    ) -> dict[tuple[str, str], Vector]:
+        """The vectors of a source's rows, by the text before each and its own."""
+        before = befores((i, text) for i, text, *_ in rows)
+        return {
+            (before[i], text): data
+            for i, text, *_ in rows
+            for (data,) in db.execute("SELECT data FROM vector WHERE id=?", (i,))
+        }
+
+    def _give(self, db: apsw.Connection, found: Sequence[tuple[int, Vector]]) -> None:
+        """Rows have these vectors, and wait for none."""
         self._vectors.put(db, found)
         db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
 

@@ -60,6 +60,7 @@ class Store(File):
         now = befores(zip(ids, (r.text for r in put.rows), strict=True))
         gone = [i for i in was if i not in now]
         moved = [i for i in ids if i in was and was[i] != now[i]]
+        given = self._meant(db, old_rows(db, at, put.like)) if put.like else {}
         self._unindex(db, [*gone, *moved])
         self._erase(db, [*gone, *(i for (i,) in db.execute(RETIRED, (at, put.source)))])
         for n, (i, row) in enumerate(zip(ids, put.rows, strict=True)):
@@ -69,9 +70,8 @@ class Store(File):
                 there = (n, row.place, row.expires, i)
                 db.execute("UPDATE row SET ord=?, place=?, expires=? WHERE id=?", there)
         self._index(db, [*new, *moved])
-        if put.like and new:
-            texts = {i: r.text for i, r in zip(ids, put.rows, strict=True) if i in new}
-            self._take_over(db, old_rows(db, at, put.like), {i: (now[i], texts[i]) for i in texts})
+        keys = ((i, (now[i], r.text)) for i, r in zip(ids, put.rows, strict=True) if i in new)
+        self._give(db, [(i, given[key]) for i, key in keys if key in given])
         db.execute("INSERT OR REPLACE INTO source VALUES(?,?,?)", (at, put.source, put.mark))
         return ids
 
