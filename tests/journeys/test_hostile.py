@@ -79,11 +79,11 @@ for name in (b'\xff\xfe', b'new\nline', b'\x1b]0;owned\x07', b'-rf', b' ', b'n' 
 tried('sparse', lambda: os.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 1 << 29))
 tried('loops', lambda: [os.symlink(f'l{(i + 1) % 50}', f'l{i}') for i in range(50)])
 here = os.open('.', os.O_RDONLY)
-for _ in range(400):
+for _ in range(900):
     tried('deep', lambda: os.mkdir('d', dir_fd=here))
     here = os.open('d', os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
 os.fchdir(os.open('/work', os.O_RDONLY))
-tried('wide', lambda: [os.close(os.open(f'wide{i}', os.O_CREAT | 1)) for i in range(1000)])
+tried('wide', lambda: [os.close(os.open(f'wide{i}', os.O_CREAT | 1)) for i in range(3000)])
 for name in ('op', 're', 'x', '.'): tried('locked', lambda: os.chmod(name, 0))
 
 # ---- others: processes, the network, the machine
