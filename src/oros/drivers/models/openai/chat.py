@@ -266,6 +266,8 @@ class Chunks(Answer):
             if len(delta) > 1 or not content:
                 self._more(delta, found)
             if ended := choice.get("finish_reason"):
+                if ended == "content_filter":
+                    self.declined()
                 finish = FINISHES.get(ended, "stop")
                 self.ended("calls" if self._calls and finish == "stop" else finish, found)
 

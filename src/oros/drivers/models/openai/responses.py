@@ -185,6 +185,8 @@ class Events(Answer):
                 self.ended("calls" if self._called else "stop", found)
             case "incomplete":
                 why = (response.get("incomplete_details") or {}).get("reason")
+                if why == "content_filter":
+                    self.declined()
                 self.ended("stop" if why == "content_filter" else "length", found)
             case _:
                 raise self.failed(response.get("error") or response["status"])
