@@ -8,13 +8,19 @@ synchronous = "NORMAL"           # or "FULL": durable at power loss too
 [models."acme/large"]            # any OpenAI-compatible server
 base_url = "https://api.example.com/v1"
 model = "large-2"                # its name there
-key_env = "ACME_API_KEY"         # the variable that holds the key; never the key itself
+key = "acme"                     # the secret that holds the key: oros secret set acme --host ...
+key_env = "ACME_API_KEY"         # or the variable that does; never the key itself
+fallbacks = ["acme/small", "local"]  # where a process goes on if this one fails, in this order
 window = 128000                  # tokens
-slots = 4                        # calls side by side
+slots = 4                        # calls side by side, at most; without it that is learned
 price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
 cans = ["tools", "image"]
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
+
+[aliases]                        # names for models: one, or a list to fall back along
+fast = "acme/small"
+best = ["acme/large", "acme/small"]
 
 [embed]                          # meaning for memory and search, by any such server
 base_url = "https://api.example.com/v1"
@@ -30,6 +36,7 @@ from typing import Literal
 
 from oros.abi import wire
 from oros.abi.errors import Invalid
+from oros.boot.names import Names
 from oros.sdk.address import fault
 
 FILE = "config.toml"
@@ -41,9 +48,11 @@ class RemoteModel:
 
     base_url: str
     model: str = ""
+    key: str = ""
     key_env: str = ""
+    fallbacks: tuple[str, ...] = ()
     window: int = 32768
-    slots: int = 4
+    slots: int | None = None
     price: tuple[int, int, int] | None = None
     cans: tuple[str, ...] = ("tools",)
     small: bool = False
@@ -66,6 +75,7 @@ class Config:
     default_model: str = "local"
     synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     models: Mapping[str, RemoteModel] = field(default_factory=dict)
+    aliases: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     remember: str = "local"
     embed: RemoteEmbedder | None = None
 
@@ -94,6 +104,13 @@ def load(home: Path) -> Config:
     except Invalid as e:
         raise Invalid(f"{path}: {e.why}", "mend the file") from e
     return found
+
+
+def names_of(config: Config) -> Names:
+    """What names of models mean."""
+    aliases = {a: (n,) if isinstance(n, str) else n for a, n in config.aliases.items()}
+    fallbacks = {name: model.fallbacks for name, model in config.models.items()}
+    return Names(config.default_model, aliases, fallbacks)
 
 
 def known(data: Mapping[str, object], kind: type, where: str) -> None:

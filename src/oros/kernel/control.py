@@ -74,6 +74,8 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     schema = typed.wanted(call)
     model = m.world.model(call.model or caller.model)
     program = m.world.program("reader" if schema else call.program, model)
+    suited = m.world.suited(model, program, call.model)
+    asked = (call.model or caller.asked) if suited is model else suited.info.name
     guard = not schema and (call.guard or caller.guard)
     if guard:
         program = replace(program, prompt=f"{program.prompt}\n{GUARDED}")
@@ -92,7 +94,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         caller.pid,
         program,
         call.goal,
-        model.info.name,
+        suited.info.name,
         max(caller.nice, call.nice or 0),
         call.limits,
         (*(namespace.readable(mounts) if schema else mounts), *web),
@@ -103,6 +105,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         guard,
         call.read,
         schema,
+        asked,
     )
     change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event), *given])
     m.journal.images[pid] = Image()

@@ -18,6 +18,7 @@ from oros.abi.events import (
     Granted,
     ModelCalled,
     ModelReplied,
+    Moved,
     Parked,
     Recalled,
     Received,
@@ -112,7 +113,7 @@ class Image:
         self.queue.clear()
 
 
-def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 - the fold
+def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912, PLR0915 - the fold
     """Fold one event, as for every shape; `shapes.absorb` adds what is the shape's own."""
     image.seq = seq
     match event:
@@ -146,6 +147,9 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
             image.thinking = event
         case ModelReplied():
             replied(image, event)
+        case Moved():
+            image.error = ""
+            image.context.recount()
         case CallEntered():
             image.open, image.again = event, 0
             if image.queue and image.queue[0].id == event.ask:

@@ -22,6 +22,7 @@ from oros.abi.events import (
     ModelCalled,
     ModelReplied,
     Mounted,
+    Moved,
     Niced,
     Parked,
     Reaped,
@@ -76,6 +77,7 @@ class Process:
     ppid: Pid = PERSON
     program: str = ""
     model: str = ""
+    asked: str = ""
     goal: str = ""
     limits: Limits = NO_LIMITS
     guard: bool = False
@@ -133,7 +135,7 @@ def move(process: Process, state: State, on: str = "") -> None:
     process.state, process.on = state, on
 
 
-def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912 - the fold
+def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912, PLR0915
     """Fold one event into the row."""
     process.changed = time
     match event:
@@ -153,6 +155,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.RUNNING)
+        case Moved():
+            process.model = event.to
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
             if event.act and event.verdict == "allow":
@@ -187,7 +191,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
 
 def spawned(process: Process, event: Spawned, time: float) -> None:
     """Fold the first event of a process that was started."""
-    process.ppid, process.model = event.parent, event.model
+    process.ppid, process.model, process.asked = event.parent, event.model, event.asked
     process.program, process.calls = event.program.name, one(event.program.calls)
     process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
     process.root, process.accounts = event.root, event.accounts
