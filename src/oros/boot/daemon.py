@@ -70,14 +70,14 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     """Run a machine until it is halted. Raises: what a part that can't be built says; Panic."""
     parts, mind = parts or Parts(), None
     config: Config = load(home)
+    vault = Vault(home, normal)
+    models = Models(config, home / "models", lambda name, host: vault.values(host).get(name))
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
-    models = Models(config, home / "models")
     apps = Apps(home / "apps", McpServer, clock, parts.tools)
     try:
         if parts.store is not None:
             store = parts.store(store)
-        vault = Vault(home, normal)
         mind = Mind(home, config, clock, vault, store)
         devices = Devices(store, home / "layers", mind, vault.values)
         world = World(
@@ -91,7 +91,9 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             devices.runner,
             apps,
             mind.server.recall,
-            node=node_of(store),
+            models.ways,
+            models.suited,
+            node_of(store),
         )
         apps.load()
         kernel = Kernel(world)

@@ -1,8 +1,9 @@
 """How fast a server may be asked: learned from what it says and refuses, shared by all who ask.
 
 Pure policy; time and chance come in as numbers. Two things are learned. How many calls it takes
-side by side: one more for each round that went well, half of them at a refusal (additive increase,
-multiplicative decrease; a refusal of a call that began before the last cut does not count again).
+side by side: one more for each round that went well, for each `ROUNDS` once it has refused some,
+and a part fewer at a refusal (additive increase, multiplicative decrease; a refusal of a call that
+began before the last cut does not count again).
 And what is left of a minute's requests and tokens, as its headers say: what was begun since is
 taken off, and it comes back evenly.
 """
@@ -14,6 +15,9 @@ from oros.abi.ports import Quota
 
 BACKOFF, MAX_BACKOFF = 0.5, 30.0
 """Seconds of waiting after the first refusal without a time, and at most."""
+
+CUT, ROUNDS = 0.7, 8
+"""What is left of the width at a refusal; rounds that go well until it is one wider again."""
 
 SPREAD = 0.1
 """A part of a wait that is added by chance, so that machines don't come back all at once."""
@@ -97,7 +101,8 @@ class Pace:
         self.flying.pop(number, None)
         if well:
             self.strikes = 0
-            self.width = min(float(self.widest), self.width + 1 / self.width)
+            step = 1 / (self.width * (ROUNDS if self.cut else 1))
+            self.width = min(float(self.widest), self.width + step)
 
     def refused(self, number: int, now: float, wait: float | None, chance: float) -> None:
         """The server takes no more for now: for `wait` seconds, if it said so. `chance` in [0, 1).
@@ -105,7 +110,7 @@ class Pace:
         Calls that were on their way together are one refusal.
         """
         if number > self.cut:
-            self.width, self.cut = max(1.0, self.width / 2), self.last
+            self.width, self.cut = max(1.0, self.width * CUT), self.last
             self.strikes += 1
         if wait is None:
             wait = min(MAX_BACKOFF, BACKOFF * 2 ** (self.strikes - 1)) * (0.5 + chance)

@@ -17,6 +17,7 @@ from oros.abi.ports import Delta, ModelInfo, ModelRequest
 from oros.drivers.answers import CONNECT, meaning, refusal
 from oros.drivers.models.openai.dialect import Chunks, body_of, error_of
 from oros.drivers.models.openai.sse import Events
+from oros.drivers.quotas import quotas
 
 if TYPE_CHECKING:
     import aiohttp
@@ -60,6 +61,8 @@ class OpenAIModel:
                 if "event-stream" not in reply.content_type:
                     start = (await reply.content.read(80)).decode("utf-8", "replace")
                     raise BadReply(f"{self._url} sent no event stream: {start!r}")
+                if told := quotas(reply.headers):
+                    yield told
                 async for batch in self._batches(reply, request):
                     yield batch
         except (aiohttp.ClientError, TimeoutError) as e:
