@@ -125,7 +125,10 @@ class ModelReplied:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The process goes on with another model, `of` failed; `why` begins with the error's code."""
+    """The process goes on with another model.
+
+    `why`: the error of the last one; or the person spoke, and the first one is tried again.
+    """
 
     to: str
     of: str

@@ -5,13 +5,15 @@ and what to do after. All of it is one commit, so such a call happened whole or 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess
+from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess, OrosError
 from oros.abi.events import (
     CallReturned,
     Forked,
     Mounted,
+    Moved,
     Niced,
     Reaped,
     Received,
@@ -49,6 +51,7 @@ from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
 from oros.monitor import handles, namespace, typed
+from oros.scheduling import moves
 
 MAX_COPIES = 64
 SYSTEM_MOUNTS = (
@@ -58,6 +61,7 @@ SYSTEM_MOUNTS = (
     MountPoint("/apps", "apps:", "r"),
 )
 """What every process sees besides its folder."""
+HOME = "you spoke, so its first model is tried again"
 ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}
 """Status and reason of who is ended by a signal."""
 
@@ -271,6 +275,7 @@ def send(m: Machine, caller: Process, call: Send) -> Result:
         change.entries += [(target, mail), back]
     elif caller.pid == PERSON or target.on == "message" or "recv" not in target.calls:
         message = letter(caller, call.text)
+        change.entries += spoken(m, target) if caller.pid == PERSON else ()
         change.entries.append((target, Received(caller.pid, message)))
     else:
         change.entries.append((target, Received(caller.pid, letter(caller, call.text), "mail")))
@@ -278,6 +283,16 @@ def send(m: Machine, caller: Process, call: Send) -> Result:
         change.after.append(lambda: m.fresh(target))
     change.after.append(lambda: m.start(target))
     return change
+
+
+def spoken(m: Machine, target: Process) -> list[Entry]:
+    """The person spoke to one that rests: if it had to move, its first model is tried again."""
+    if not target.home or target.on != "message":
+        return []
+    with suppress(OrosError):
+        if moves.may_read(m.world.model(target.home).info, target.label):
+            return [(target, Moved(target.home, target.model, HOME))]
+    return []
 
 
 def letter(caller: Process, text: str) -> Message:

@@ -78,6 +78,7 @@ class Process:
     program: str = ""
     model: str = ""
     asked: str = ""
+    home: str = ""
     goal: str = ""
     limits: Limits = NO_LIMITS
     guard: bool = False
@@ -155,8 +156,9 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.RUNNING)
-        case Moved():
-            process.model = event.to
+        case Moved(to=to):
+            process.home = "" if to == process.home else process.home or event.of
+            process.model = to
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
             if event.act and event.verdict == "allow":

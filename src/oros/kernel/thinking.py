@@ -3,7 +3,7 @@
 A preempted or interrupted generation keeps its partial text; it goes on from there.
 """
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from oros.abi.actions import Think
@@ -57,7 +57,8 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
     if image.thinking is not None:
         await lost(m, process, image.thinking, info)
         return
-    if fact := await window.fault(m, process, image, act, model):
+    wider = bool(others(m, process, image.context.label, image, info.window))
+    if fact := await window.fault(m, process, image, act, model, wider=wider):
         await m.journal.sync((process, fact))
         return
     try:
@@ -111,9 +112,12 @@ def others(
 
 def onward(m: Machine, process: Process, image: Image, e: OrosError) -> list[Entry]:
     """The move to the next model of the list that can take the process over, if one can."""
-    least = m.world.model(process.model).info.window if isinstance(e, TooBig) else 0
+    now, least = process.model, 0
+    with suppress(OrosError):  # it is not on this machine any more
+        info = m.world.model(now).info
+        now, least = info.name, info.window if isinstance(e, TooBig) else 0
     left = others(m, process, image.context.label, image, least)
-    return [(process, Moved(left[0].info.name, process.model, str(e)))] if left else []
+    return [(process, Moved(left[0].info.name, now, str(e)))] if left else []
 
 
 def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
