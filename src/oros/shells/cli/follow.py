@@ -72,6 +72,9 @@ class Follow:
     def _spawned(self, event: dict[str, Any]) -> None:
         self.model = event["model"]
 
+    def _moved(self, event: dict[str, Any]) -> None:
+        self.model = event["to"]
+
     def _model_called(self, event: dict[str, Any]) -> None:
         self.tokens, self.rests, self.question, self.card = 0, False, "", []
         self._enter(f"{event['model']} thinks")

@@ -80,8 +80,12 @@ def slots(session: Session, options: Options) -> int:
         running = " ".join(str(p) for p in model["running"]) or "-"
         waiting = " ".join(str(p) for p in model["waiting"]) or "-"
         used = f"{len(model['running'])}/{model['slots']}"
-        rows.append([model["model"], used, running, str(model["preemptions"]), waiting])
-    head = ("MODEL", "USED", "RUNNING", "PREEMPTED", "WAITING")
+        left = [f"{draw.tokens(n)} {what}" for what, n in model.get("left", {}).items()]
+        opens = [f"asked again in {draw.seconds(model['opens'])}"] if model.get("opens") else []
+        takes = ", ".join([*opens, *left]) or "-"
+        cut = str(model["preemptions"])
+        rows.append([model["model"], used, running, cut, takes, waiting])
+    head = ("MODEL", "USED", "RUNNING", "PREEMPTED", "TAKES", "WAITING")
     lines = draw.table(head, rows, session.terminal.width, "MODEL RUNNING WAITING")
     session.give(options.output, found, lines if rows else ["no model is in use"])
     return 0
