@@ -84,14 +84,22 @@ def load(home: Path) -> Config:
     """Read the configuration; none is the default one. Raises: Invalid, AccessDenied."""
     path = home / FILE
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        return parsed(path.read_text("utf-8"), str(path))
     except FileNotFoundError:
         return Config()
     except OSError as e:
         raise fault(path, e) from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except UnicodeDecodeError as e:
         raise Invalid(f"{path}: {e}", "mend the file") from e
-    known(data, Config, f"{path}")
+
+
+def parsed(text: str, path: str) -> Config:
+    """A configuration from its text; `path` is named in what is wrong. Raises: Invalid."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise Invalid(f"{path}: {e}", "mend the file") from e
+    known(data, Config, path)
     models = data.get("models", {})
     if not isinstance(models, dict):
         raise Invalid(f"{path}: models is no table", 'a model is a table: [models."NAME"]')

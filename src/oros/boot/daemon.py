@@ -16,6 +16,7 @@ from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
 from oros.boot import apps as apps_of
 from oros.boot import folders
+from oros.boot.adding import Adding
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.memory import Mind, noter
@@ -71,7 +72,11 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     parts, mind = parts or Parts(), None
     config: Config = load(home)
     vault = Vault(home, normal)
-    models = Models(config, home / "models", lambda name, host: vault.values(host).get(name))
+
+    def secret(name: str, host: str) -> str | None:
+        return vault.values(host).get(name)
+
+    models = Models(config, home / "models", secret)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
     apps = Apps(home / "apps", McpServer, clock, parts.tools)
@@ -104,6 +109,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console = console_of(kernel, devices, mind, audit)
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
+        console.longs |= Adding(home, secret, models.configure).longs()
         notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
         keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep)
         await run(kernel, Gate(console, home), devices.cells.keep, *map(patient, keep))

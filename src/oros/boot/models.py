@@ -11,7 +11,7 @@ from oros.abi.manifest import Program
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
 from oros.boot.config import FILE, Config, RemoteModel, names_of
-from oros.boot.names import stays, suited
+from oros.boot.names import Names, stays, suited
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
 from oros.drivers.models.openai.driver import OpenAIModel
@@ -43,8 +43,7 @@ class Models:
 
     def configure(self, config: Config) -> None:
         """Take a configuration; models that it changed are made anew. Raises: Invalid."""
-        names = names_of(config)
-        names.check([LOCAL, *BY_NAME, *config.models], FILE)
+        names = named(config)
         old, self._config, self._names = self._config, config, names
         for name in [n for n in self._made if n not in BY_NAME]:
             if config.models.get(name) != old.models.get(name):
@@ -212,6 +211,13 @@ class Models:
                     usage = delta.usage
         spent = usage.tokens if usage else 0
         return {"name": model.info.name, "said": text.strip(), "tokens": spent}
+
+
+def named(config: Config) -> Names:
+    """What names of models mean in a configuration. Raises: Invalid, if one means nothing."""
+    names = names_of(config)
+    names.check([LOCAL, *BY_NAME, *config.models], FILE)
+    return names
 
 
 def remote_model(name: str, remote: RemoteModel, secret: Secret) -> Model:

@@ -49,7 +49,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "mem": ("memory", "list, search, add, correct or forget what is remembered"),
     "mount": ("mounts", "show a folder to all processes, and find what is in it"),
     "umount": ("mounts", "show a folder no more"),
-    "models": ("machine", "list, fetch and test models"),
+    "models": ("models", "list, fetch, test and add models"),
     "slots": ("machine", "list model slots: who thinks, who waits"),
     "doctor": ("machine", "check what this machine can do and enforce"),
     "boot": ("machine", "start the machine"),
