@@ -74,7 +74,8 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
             await m.accounts.freed.wait()  # what others hold may come back
         return
     base = act.messages[-1].text if act.messages[-1].partial else ""
-    draft, ways = Draft(base, reserve.tokens), bool(others(m, process, image.context.label, image))
+    draft = Draft(base, reserve.tokens, quiet=bool(act.about))
+    ways = bool(others(m, process, image.context.label, image))
     try:
         size = len(act.messages)
         called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
@@ -232,10 +233,10 @@ async def stream(
                 draft.first = clock.monotonic() - begun
             lease.advanced()
             draft.take(batch)
-            if active is not None:
+            if active is not None and not draft.quiet:
                 active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
             if m.tell is not None:
-                m.tell([t for d in batch if (t := token(pid, d)) is not None])
+                m.tell([t for d in batch if (t := token(pid, d, quiet=draft.quiet))])
     if draft.usage is None:
         raise BadReply("the stream stopped without an end")
 

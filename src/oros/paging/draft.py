@@ -25,7 +25,9 @@ from oros.paging.context import CHARS_A_TOKEN
 class Draft:
     """An answer as it grows. `base` is the text it went on from; `failure`: why it has no end.
 
-    `need`: tokens that the call may take, those it reads and those of the answer.
+    `need`: tokens that the call may take, those it reads and those of the answer; `quiet`: it is a
+    summary, which nobody is shown as it comes.
+
     `queued`, `first`, `held`: seconds for a slot, until the first token, on the slot.
     """
 
@@ -42,6 +44,7 @@ class Draft:
     held: float = 0.0
     preempted: int = 0
     failure: OrosError | None = None
+    quiet: bool = False
 
     @property
     def whole(self) -> str:
