@@ -72,11 +72,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     parts, mind = parts or Parts(), None
     config: Config = load(home)
     vault = Vault(home, normal)
-
-    def secret(name: str, host: str) -> str | None:
-        return vault.values(host).get(name)
-
-    models = Models(config, home / "models", secret)
+    models = Models(config, home / "models", vault.value)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
     apps = Apps(home / "apps", McpServer, clock, parts.tools)
@@ -109,7 +105,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console = console_of(kernel, devices, mind, audit)
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
-        console.longs |= Adding(home, secret, models.configure).longs()
+        console.longs |= Adding(home, vault.value, models.configure).longs()
         notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
         keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep)
         await run(kernel, Gate(console, home), devices.cells.keep, *map(patient, keep))

@@ -54,13 +54,6 @@ from oros.monitor import handles, namespace, typed
 from oros.scheduling import moves
 
 MAX_COPIES = 64
-SYSTEM_MOUNTS = (
-    MountPoint("/proc", "proc:", "r"),
-    MountPoint("/mem", "mem:", "rw"),
-    MountPoint("/home", "home:", "rw"),
-    MountPoint("/apps", "apps:", "r"),
-)
-"""What every process sees besides its folder."""
 HOME = "you spoke, so its first model is tried again"
 ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}
 """Status and reason of who is ended by a signal."""
@@ -88,7 +81,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     own = (pid,) if call.limits != NO_LIMITS else ()
     mounts = caller.mounts
     if call.folder:
-        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *SYSTEM_MOUNTS)
+        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *namespace.SYSTEM)
         if call.review:
             mounts = namespace.over(mounts, namespace.reviewed(mounts))
     mounts = namespace.needing(mounts, caller.mounts, call.needs)

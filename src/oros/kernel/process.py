@@ -136,7 +136,7 @@ def move(process: Process, state: State, on: str = "") -> None:
     process.state, process.on = state, on
 
 
-def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912, PLR0915
+def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, PLR0912 - the fold
     """Fold one event into the row."""
     process.changed = time
     match event:
@@ -156,9 +156,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.RUNNING)
-        case Moved(to=to):
-            process.home = "" if to == process.home else process.home or event.of
-            process.model = to
+        case Moved():
+            moved(process, event)
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
             if event.act and event.verdict == "allow":
@@ -181,10 +180,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case Mounted(point=point):
             process.mounts = (*(p for p in process.mounts if p.path != point.path), point)
         case Exited():
-            process.status, process.why, process.answer = event.status, event.why, event.answer
-            process.label = one(process.label | event.label)
-            process.usage, process.reserved = process.usage + event.usage, NO_USAGE
-            move(process, State.ZOMBIE)
+            ended(process, event)
         case Reaped():
             move(process, State.REAPED)
         case _:
@@ -210,6 +206,20 @@ def copied(process: Process, event: Forked, time: float) -> None:
     process.usage = process.reserved = NO_USAGE
     process.state, process.on, process.why = State.READY, "", ""
     process.status, process.answer = None, ""
+
+
+def moved(process: Process, event: Moved) -> None:
+    """Fold a change of model; `home` is the first one, as long as it is with another."""
+    process.home = "" if event.to == process.home else process.home or event.of
+    process.model = event.to
+
+
+def ended(process: Process, event: Exited) -> None:
+    """Fold an end."""
+    process.status, process.why, process.answer = event.status, event.why, event.answer
+    process.label = one(process.label | event.label)
+    process.usage, process.reserved = process.usage + event.usage, NO_USAGE
+    move(process, State.ZOMBIE)
 
 
 def spend(process: Process, act: str) -> None:

@@ -27,7 +27,7 @@ from oros.kernel.journal import Entry
 from oros.kernel.machine import Activation, Machine
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
-from oros.kernel.slots import Lease
+from oros.kernel.slots import Lease, Slots
 from oros.paging import tools, translate
 from oros.paging.context import CHARS_A_TOKEN, divided, estimate
 from oros.paging.draft import Draft
@@ -200,15 +200,20 @@ async def generate(
             if moves.gives_up(e, tries, RETRIES, ways=ways):
                 draft.finish, draft.failure = "error", e
                 return
-            delay = min(MAX_BACKOFF, BACKOFF * 2**tries) * (0.5 + m.world.random.random())
-            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
-            if m.tell is not None:
-                m.tell([active.progress])
             draft.again()
-            if isinstance(e, Busy):  # all who ask this server wait, and the best goes first then
-                m.timers.after(slots.pace.until - clock.monotonic(), slots.arrange)
-            else:
-                await clock.sleep(max(delay, e.retry_after or 0.0))
+            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
+            await patience(m, slots, e, active.progress)
+
+
+async def patience(m: Machine, slots: Slots, e: OrosError, said: Token) -> None:
+    """Say that a call is tried again, and wait; the more often it failed, the longer."""
+    if m.tell is not None:
+        m.tell([said])
+    if isinstance(e, Busy):  # all who ask this server wait in line, and the best goes first then
+        m.timers.after(slots.pace.until - m.world.clock.monotonic(), slots.arrange)
+        return
+    delay = min(MAX_BACKOFF, BACKOFF * 2**said.done) * (0.5 + m.world.random.random())
+    await m.world.clock.sleep(max(delay, e.retry_after or 0.0))
 
 
 async def stream(

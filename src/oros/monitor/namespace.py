@@ -12,6 +12,13 @@ from oros.abi.grants import HOLDS, MountPoint
 Mounts = tuple[MountPoint, ...]
 
 HOME, WEB = "/work", "/web"
+SYSTEM = (
+    MountPoint("/proc", "proc:", "r"),
+    MountPoint("/mem", "mem:", "rw"),
+    MountPoint("/home", "home:", "rw"),
+    MountPoint("/apps", "apps:", "r"),
+)
+"""What every process sees besides its folder."""
 REVIEW = {"work": "review", "home": "home-review"}
 """Schemes of sources, and of the same ones for processes whose changes wait."""
 
