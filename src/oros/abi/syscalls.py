@@ -274,6 +274,8 @@ class Infer(Call):
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
     call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
+    `n`: so many answers, made side by side and each by chance another: `{"texts"}`, or `{"value"}`
+    is the list of those that fit.
     """
 
     prompt: str
@@ -281,6 +283,7 @@ class Infer(Call):
     schema: Mapping[str, Json] | None = None
     model: str = ""
     max_tokens: int = 512
+    n: int = 1
     name: ClassVar[str] = "infer"
     effect: ClassVar[Effect] = "read"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from oros.abi.errors import Busy
 from oros.abi.ids import Pid
-from oros.abi.ports import Clock, Quota
+from oros.abi.ports import Clock
 from oros.flow.scope import Scope
 from oros.kernel.process import Process
 from oros.scheduling import scheduler
@@ -32,10 +32,6 @@ class Lease:
     def advanced(self) -> None:
         """A token came: the slice was not in vain."""
         self.claim.advanced = True
-
-    def told(self, quotas: Sequence[Quota], now: float) -> None:
-        """The server said what it still takes."""
-        self.pace.heard(self.number, quotas, now)
 
 
 @dataclass(slots=True)

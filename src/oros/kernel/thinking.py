@@ -232,7 +232,8 @@ async def stream(
     async with aclosing(model.generate(request)) as batches:  # type: ignore[type-var]
         async for batch in batches:
             if isinstance(batch[0], Quota):
-                lease.told([q for q in batch if isinstance(q, Quota)], clock.monotonic())
+                told = [q for q in batch if isinstance(q, Quota)]
+                lease.pace.heard(lease.number, told, clock.monotonic())
                 continue
             if draft.first == 0.0 and not isinstance(batch[0], Progress):
                 draft.first = clock.monotonic() - begun
@@ -246,7 +247,9 @@ async def stream(
         raise BadReply("the stream stopped without an end")
 
 
-async def infer(m: Machine, process: Process, request: ModelRequest, name: str) -> Draft:
+async def infer(
+    m: Machine, process: Process, request: ModelRequest, name: str, *, quiet: bool
+) -> Draft:
     """A question outside the process's context, under its budget and its place in the queue.
 
     Where no model is named, the next of the process's list is asked if one fails.
@@ -256,7 +259,7 @@ async def infer(m: Machine, process: Process, request: ModelRequest, name: str) 
     size = int(sum(len(x.text) for x in request.messages) / CHARS_A_TOKEN)
     active = m.active.get(process.pid) or Activation()
     while True:
-        draft = Draft(need=size + request.max_tokens)
+        draft = Draft(need=size + request.max_tokens, quiet=quiet)
         if size > model.info.window - request.max_tokens:
             draft.failure = TooBig("infer: the prompt is over the model's window")
         else:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound
 from oros.abi.grants import HOLDS, MountPoint
+from oros.abi.message import Json
 
 Mounts = tuple[MountPoint, ...]
 
@@ -51,6 +52,18 @@ def resolve(mounts: Mounts, path: str) -> tuple[MountPoint, str]:
 def join(point: MountPoint, rest: str) -> str:
     """The path of something in a mount, as the process names it."""
     return f"{point.path.rstrip('/')}/{rest}" if rest else point.path
+
+
+def absolute(point: MountPoint, value: Json) -> Json:
+    """A value of a mount's server with its relative paths as the process names them."""
+    if isinstance(value, list):
+        return [absolute(point, v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    found = value | {k: absolute(point, v) for k, v in value.items() if type(v) is list}
+    if isinstance(found.get("path"), str):
+        found["path"] = join(point, found["path"])
+    return found
 
 
 def narrow(mounts: Mounts, source: str, path: str, right: str) -> MountPoint:

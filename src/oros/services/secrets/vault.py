@@ -184,7 +184,7 @@ class Vault:
         return {name: value for name, value in found.items() if value is not None}
 
     def value(self, name: str, host: str) -> str | None:
-        """The value of a secret, if a host (in its one form) may be sent it. Raises: as `values`."""
+        """The value of one secret, if a host may be sent it. Raises: as `values`."""
         return self.values(host).get(name)
 
     def holds(self, text: str) -> bool:
