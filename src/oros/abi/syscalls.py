@@ -46,10 +46,9 @@ class Spawn(Call):
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
 
-    A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
-    what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
-    call. Its answer is a value of the `schema`: an object; fields have `type` or `enum`, `items`,
-    `properties`, `required`, `maxLength`, `maxItems`, `minimum`, `maximum`, `format` date.
+    A reader has a context of its own, so it is no copy (`fork`): it answers the goal out of what it
+    is to `read`, values by their place and paths, without any call. Its answer is a value of the
+    `schema`, an object: `type`, `enum`, `items`, `properties`, `required`, and bounds.
     """
 
     goal: str
@@ -274,8 +273,7 @@ class Infer(Call):
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
     call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
-    `n`: so many answers, made side by side and each by chance another: `{"texts"}`, or `{"value"}`
-    is the list of those that fit.
+    `n` answers, made side by side, each by chance another: `{"texts"}`, or a list as `{"value"}`.
     """
 
     prompt: str
@@ -293,8 +291,7 @@ class Select(Call):
     """Pick out of a list in an earlier result, without reading it: `of` is its place (`$c12`).
 
     `where`: what fields must be, or begin a word with; `by` with `pick` max, min, first or last
-    orders what is left. Returns `{"at"}`, the place of the one that was picked (`$c12[3]`), or of
-    all with pick `all`.
+    orders what is left. Returns `{"at"}`, the place of what was picked (`$c12[3]`), or of all.
     """
 
     of: str
