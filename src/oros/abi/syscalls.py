@@ -273,9 +273,8 @@ class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
     `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
-    `n`: so many answers, made side by side and each by chance another: `{"texts"}`, or `{"value"}`
-    is the list of those that fit.
+    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema; for
+    `n` answers, made side by side, `{"texts"}`, or `{"value"}` lists those that fit.
     """
 
     prompt: str
