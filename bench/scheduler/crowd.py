@@ -105,7 +105,8 @@ async def play(policy, jobs: list[Job], scale: float) -> dict[str, float]:
     words = ["-m", "tests.mock_server", "--slots", str(SLOTS), "--tps", str(SPEED * scale)]
     words += ["--ttft", str(FIRST / scale)]
     pipe = asyncio.subprocess.PIPE
-    server = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe)
+    none = asyncio.subprocess.DEVNULL
+    server = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe, stderr=none)
     url = (await server.stdout.readline()).split()[-1].decode()
     ends: list[Ended] = []
     try:
