@@ -14,22 +14,12 @@ import time
 import aiohttp
 from tests.mock_server import MockServer
 
-from bench.scheduler import crowd
-from bench.scheduler.machine import goal, machine
-from oros.kernel.kernel import Kernel
+from bench.scheduler import aios, crowd
+from bench.scheduler.machine import goal, job, machine
 
 SLOTS, SPEED = 2, 20.0
 SHORT, LONG, MIDDLE = 2, 160, 10
 """Tokens: 0.1 s, 8 s and 0.5 s of work."""
-
-
-async def job(kernel: Kernel, goal: str, nice: int) -> tuple[float, int, str]:
-    """Start a process and wait for it: seconds, pid, answer."""
-    begun = time.perf_counter()
-    started = await kernel.request("spawn", {"goal": goal, "nice": nice})
-    pid = started.value["pid"]
-    ended = await kernel.request("wait", {"pid": pid})
-    return time.perf_counter() - begun, pid, ended.value["answer"]
 
 
 async def direct(base: str, goal: str, turns: int = 1) -> float:
@@ -147,11 +137,12 @@ async def cut(server: MockServer) -> dict:
 async def measure(calls: int) -> dict:
     """All three."""
     async with MockServer(slots=SLOTS, tps=SPEED) as server:
-        return {
+        found = {
             "person": await person(server, calls),
             "throughput": await throughput(server),
             "preemption": await cut(server),
         }
+        return found | {"beside AIOS": await aios.table(server.base_url, found)}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -54,3 +55,12 @@ def goal(tokens: int, turns: int = 0) -> str:
     """What the server is to say."""
     calls = f'turns={turns} tool=call args={{"tool":"nothing","args":{{"n":$n}}}} ' if turns else ""
     return f"[[mock {calls}tokens={tokens}]]"
+
+
+async def job(kernel: Kernel, goal: str, nice: int) -> tuple[float, int, str]:
+    """Start a process and wait for it: seconds, pid, answer."""
+    begun = time.perf_counter()
+    started = await kernel.request("spawn", {"goal": goal, "nice": nice})
+    pid = started.value["pid"]
+    ended = await kernel.request("wait", {"pid": pid})
+    return time.perf_counter() - begun, pid, ended.value["answer"]
