@@ -271,9 +271,8 @@ class Browse(Call):
 class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
-    `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
-    `n` answers, made side by side, each by chance another: `{"texts"}`, or a list as `{"value"}`.
+    `read`: values by their place (`$c12[0].body`), which a reader without any call sees, too. Gives
+    `{"text"}` or, if it fits the schema, `{"value"}`; for `n` answers `{"texts"}`, or a list of it.
     """
 
     prompt: str
@@ -291,7 +290,7 @@ class Select(Call):
     """Pick out of a list in an earlier result, without reading it: `of` is its place (`$c12`).
 
     `where`: what fields must be, or begin a word with; `by` with `pick` max, min, first or last
-    orders what is left. Returns `{"at"}`, the place of what was picked (`$c12[3]`), or of all.
+    orders what is left. Returns `{"at"}`, the place of the one that was picked, or of `all`.
     """
 
     of: str
@@ -396,5 +395,5 @@ class Outcome:
         if self.value is not None:
             texts.insert(0, json.dumps(self.value, ensure_ascii=False, separators=(", ", ": ")))
         text = "\n".join(texts) or "done"
-        cut = f"\n[cut: {len(text) - most} more characters]" if len(text) > most else ""
-        return text[:most] + cut
+        more = len(text) - most
+        return text[:most] + (f"\n[cut: {more} more characters]" if more > 0 else "")

@@ -189,7 +189,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
 
 def spawned(process: Process, event: Spawned, time: float) -> None:
     """Fold the first event of a process that was started."""
-    process.ppid, process.model, process.asked = event.parent, event.model, event.asked
+    process.ppid, process.model, process.asked = event.parent, one(event.model), one(event.asked)
     process.program, process.calls = event.program.name, one(event.program.calls)
     process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
     process.root, process.accounts = event.root, event.accounts
