@@ -29,6 +29,9 @@ class Responses(OpenAIDialect):
             "store": False,
             "include": ["reasoning.encrypted_content"],
         }
+        if self.effort:
+            seen = {} if "summary" in self.without else {"summary": "auto"}
+            body["reasoning"] = {"effort": self.effort, **seen}
         last = request.messages[-1]
         if last.role == "assistant" and last.partial:
             body["input"].append({"type": "message", "role": "user", "content": GO_ON})
