@@ -202,7 +202,7 @@ class Models:
     async def tested(self, args: Mapping[str, Json], _: Report) -> Json:
         """Ask a model one small thing. Raises: what its driver raises."""
         model = self(str(args.get("name") or ""))
-        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=16)
+        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=512)
         text, usage = "", None
         async for batch in model.generate(request):
             for delta in batch:

@@ -20,7 +20,7 @@ from oros.abi.message import ImagePart, Json, Message, Part, ReasoningPart, stan
 from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDelta, TextDelta
 from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
-from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, closed, priced
+from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, closed, over_window, priced
 
 BY = "anthropic:"
 """Before the model's name: a thought goes back to the model that had it, others refuse it."""
@@ -353,13 +353,10 @@ def error_of(
 ) -> OrosError | None:
     """What an error means by its type; None if the type says no more than the status."""
     code = str((error.get("details") or {}).get("error_code") or "")
-    text = why.lower()
     match error.get("type"):
-        case _ if "spend_limit" in code or "credit balance" in text:
+        case _ if "spend_limit" in code or "credit balance" in why:
             return NotAuthorized(why, "look at the account's limits and billing")
-        case "overloaded_error":
-            return Busy(why, "it is tried again", wait)
-        case "rate_limit_error":
+        case "overloaded_error" | "rate_limit_error":
             return Busy(why, "it is tried again", wait)
         case "authentication_error" | "permission_error":
             return NotAuthorized(why, "look at the key that key_env names")
@@ -367,7 +364,7 @@ def error_of(
             return NotAuthorized(why, "look at the account's limits and billing")
         case "request_too_large":
             return TooBig(why)
-        case "invalid_request_error" if "too long" in text or "context limit" in text:
+        case _ if over_window(why):
             return TooBig(why, "a model with a larger window, or a smaller job")
         case "timeout_error":
             return TimedOut(why, retry_after=wait)

@@ -17,7 +17,7 @@ from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDe
 from oros.drivers.frames import Frames, Lines
 from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
-from oros.drivers.wording import GO_ON, Ids, args_of, base64_of, priced, size
+from oros.drivers.wording import GO_ON, Ids, args_of, base64_of, over_window, priced, size
 
 BY = "ollama"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -98,7 +98,7 @@ class Ollama(Dialect):
         text = why.lower()
         if status == 404 and "model" in text:
             return NoDevice(why, "on that machine: ollama pull NAME")
-        if "context" in text and ("exceed" in text or "too long" in text):
+        if over_window(why):
             return TooBig(why, LARGER)
         if "does not support" in text:
             return Unsupported(why, "another model, or cans in config.toml")
