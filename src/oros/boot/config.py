@@ -20,6 +20,9 @@ small = false                    # true: the code-first program is its default
 base_url = "https://api.example.com/v1"
 model = "embed-1"
 key_env = "ACME_API_KEY"
+
+[door]                           # models and programs for other clients: docs/doors.md
+listen = "127.0.0.1:8700"        # on loopback; nothing is opened without it, or `oros serve`
 """
 
 import tomllib
@@ -60,6 +63,13 @@ class RemoteEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where other clients come in; "" for nowhere."""
+
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What can be set."""
 
@@ -68,6 +78,7 @@ class Config:
     models: Mapping[str, RemoteModel] = field(default_factory=dict)
     remember: str = "local"
     embed: RemoteEmbedder | None = None
+    door: Door = Door()
 
 
 def load(home: Path) -> Config:

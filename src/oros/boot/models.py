@@ -45,6 +45,11 @@ class Models:
         names = " ".join([LOCAL, *BY_NAME, *self._config.models])
         raise NoDevice(f"there is no model {wanted!r}", f"models: {names}")
 
+    def names(self) -> list[str]:
+        """The names that can be asked now: those of the configuration, and what is here."""
+        here = [w.name for w in CATALOG if place(w, self._folder).exists()]
+        return [*([LOCAL] if here else []), *here, *self._config.models]
+
     def _local(self) -> Weights:
         """The built-in model in use, else the one here that fits the memory, else one to fetch."""
         for spec in CATALOG:

@@ -82,7 +82,9 @@ def host(text: str) -> str:
 
 
 def budget(text: str) -> tuple[str, int | float]:
-    """A limit: `20000tok`, `20ktok`, `$0.10`, `60s`, `5m`, `30calls` -> its name and value."""
+    """A limit: `20ktok`, `$0.10` or `0.1usd`, `60s`, `5m`, `30calls` -> its name and value."""
+    if text.lower().endswith("usd"):
+        text = f"${text[:-3]}"
     found = re.fullmatch(r"\$?(\d+(?:\.\d+)?)([km]?)(tok(?:ens?)?|s|m|h|calls?|)", text.lower())
     if found is None:
         raise argparse.ArgumentTypeError(
@@ -106,11 +108,11 @@ def budget(text: str) -> tuple[str, int | float]:
 
 
 def duration(text: str) -> float:
-    """Seconds: 90, 90s, 5m, 2h."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.lower())
+    """Seconds: 90, 90s, 5m, 2h, 30d."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.lower())
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 5m or 2h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 5m, 2h or 30d")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
 
 
 def signals(words: list[str]) -> list[str]:
