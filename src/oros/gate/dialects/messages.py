@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from oros.abi.errors import Invalid, OrosError
+from oros.abi.errors import Invalid, OrosError, Unsupported
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json, Message, Part, ReasoningPart, TextPart
@@ -30,11 +30,17 @@ TYPES = {400: "invalid_request_error", 401: "authentication_error", 402: "billin
          429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error"}  # fmt: skip
 
 
+class NoThread(Unsupported):
+    """Conversations are not kept for a client; those who can do without are told in a word."""
+
+
 class Messages:
     """The dialect."""
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""
+        if body.get("thread") is not None:
+            raise NoThread("thread: no conversation is stored here", "send all of its messages")
         blobs = Blobs()
         found: list[Message] = []
         if parts := contents(body.get("system"), "system", blobs):
@@ -80,7 +86,11 @@ class Messages:
     def error(self, error: OrosError, status: int) -> Json:
         """An error."""
         why = error.why + (f" ({error.hint})" if error.hint else "")
-        return {"type": "error", "error": {"type": TYPES.get(status, "api_error"), "message": why}}
+        found: dict[str, Json] = {"type": TYPES.get(status, "api_error"), "message": why}
+        if isinstance(error, NoThread):
+            known = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+            found["details"] = known
+        return {"type": "error", "error": found}
 
 
 @dataclass(slots=True)

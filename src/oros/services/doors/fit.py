@@ -53,7 +53,7 @@ def room(wanted: Wanted, info: ModelInfo, tokens: int) -> int:
             "a shorter conversation, or a model with a larger window",
         )
     most = wanted.max_tokens or min(USUAL, info.window // 2)
-    return max(LEAST, min(most, info.window - tokens - MARGIN))
+    return min(most, max(LEAST, info.window - tokens - MARGIN))
 
 
 def request(wanted: Wanted, info: ModelInfo) -> ModelRequest:

@@ -87,7 +87,7 @@ class Call:
         read = min(self._tokens, self._info.window)
         left = m.accounts.room(self._row)
         if left.tokens is not None and left.tokens - read < most:
-            most = max(left.tokens - read, fit.LEAST)
+            most = min(most, max(left.tokens - read, fit.LEAST))
         if left.seconds is not None and left.seconds <= 0:
             raise cut_by("budget")
         need = Usage(read, most, 0, self._info.cost(Usage(read, most)), 0.0, 1)
