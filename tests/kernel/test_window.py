@@ -13,6 +13,7 @@ from oros.abi.labels import USER, Integrity
 from oros.abi.manifest import Program
 from oros.abi.message import Ask, say
 from oros.abi.ports import ModelInfo
+from oros.abi.watch import SUMMING, Token
 from oros.sdk.testing.clock import run
 from oros.sdk.testing.scripted import Answer, taken
 from oros.services.replay import replay
@@ -306,3 +307,18 @@ def test_a_process_searches_what_left_its_window_and_the_person_all_pages() -> N
         assert bad.error is not None
 
     talk(attentive, story)
+
+
+def test_nobody_is_shown_a_summary_as_it_comes() -> None:
+    seen = []
+
+    async def story(kernel, setup):
+        kernel.m.tell = lambda items: seen.extend(i for i in items if isinstance(i, Token))
+        pid = await start(kernel, "let us talk")
+        for n in range(80):
+            await tell(kernel, pid, chat(n))
+        assert any(map(noting, setup.model.requests))
+
+    talk(attentive, story, program=NOTED)
+    assert "notes" not in "".join(t.text for t in seen if t.what == "text")
+    assert SUMMING in {t.text for t in seen}

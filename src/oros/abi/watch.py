@@ -32,9 +32,14 @@ class Token:
     total: int = 0
 
 
-def token(pid: Pid, delta: Delta) -> Token | None:
-    """A delta of a model's answer as watchers see it."""
+SUMMING = "summing up what left the window"
+
+
+def token(pid: Pid, delta: Delta, *, quiet: bool = False) -> Token | None:
+    """A delta of a model's answer as watchers see it; of a summary (`quiet`) no words."""
     match delta:
+        case TextDelta() if quiet:
+            return Token(pid, SUMMING, "progress")
         case TextDelta(text=text):
             return Token(pid, text)
         case Progress(what=what, done=done, total=total):

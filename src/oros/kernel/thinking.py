@@ -58,7 +58,8 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
         async with active.scope:
             await m.accounts.freed.wait()  # what others hold may come back
         return
-    draft = Draft(base=act.messages[-1].text if act.messages[-1].partial else "")
+    base = act.messages[-1].text if act.messages[-1].partial else ""
+    draft = Draft(base, quiet=bool(act.about))
     try:
         size = len(act.messages)
         called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
@@ -181,10 +182,10 @@ async def stream(
                 draft.first = clock.monotonic() - begun
             lease.advanced()
             draft.take(batch)
-            if active is not None:
+            if active is not None and not draft.quiet:
                 active.text.extend(d.text for d in batch if isinstance(d, TextDelta))
             if m.tell is not None:
-                m.tell([t for d in batch if (t := token(pid, d)) is not None])
+                m.tell([t for d in batch if (t := token(pid, d, quiet=draft.quiet))])
     if draft.usage is None:
         raise BadReply("the stream stopped without an end")
 

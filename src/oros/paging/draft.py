@@ -14,6 +14,8 @@ from oros.abi.ports import AskDelta, Delta, Finished, ModelRequest, ReasoningDel
 class Draft:
     """An answer as it grows. `base` is the text it went on from; `over`: it did not fit the window.
 
+    `quiet`: it is a summary, which nobody is shown as it comes.
+
     `queued`, `first`, `held`: seconds for a slot, until the first token, on the slot.
     """
 
@@ -30,6 +32,7 @@ class Draft:
     preempted: int = 0
     error: str = ""
     over: bool = False
+    quiet: bool = False
 
     @property
     def whole(self) -> str:

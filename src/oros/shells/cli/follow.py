@@ -74,7 +74,8 @@ class Follow:
 
     def _model_called(self, event: dict[str, Any]) -> None:
         self.tokens, self.rests, self.question, self.card = 0, False, "", []
-        self._enter(f"{event['model']} thinks")
+        does = "sums up what left its window" if event.get("about") else "thinks"
+        self._enter(f"{event['model']} {does}")
 
     def _model_replied(self, event: dict[str, Any]) -> None:
         for name in ("tokens_in", "tokens_out", "cached"):

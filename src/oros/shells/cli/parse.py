@@ -109,10 +109,10 @@ def budget(text: str) -> tuple[str, int | float]:
 
 def duration(text: str) -> float:
     """Seconds: 90, 90s, 5m, 2h, 30d."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.lower())
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd]?)", text.lower())
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 5m, 2h or 30d")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 def signals(words: list[str]) -> list[str]:

@@ -91,6 +91,9 @@ def replied(event: Event) -> str:
     queued = f" (queued {draw.seconds(event['queued'])})" if event["queued"] >= 0.1 else ""
     cut = f" [{event['finish']}]" if event["finish"] not in ("stop", "calls") else ""
     asks = " ".join(f"{a['name']}({arguments(a['args'])})" for a in event["message"]["asks"])
+    if event.get("about"):
+        spent = usage(event["usage"])
+        return f"{event['model']}: summed up {len(event['about'])} pages that left: {spent}"
     words = event["error"] or text_of(event["message"]).strip() or asks
     spent = f"{usage(event['usage'])} · {draw.seconds(event['seconds'])}{queued}"
     return f"{event['model']}: {spent}{cut}  {json.dumps(words, ensure_ascii=False)}"

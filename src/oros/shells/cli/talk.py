@@ -137,7 +137,7 @@ class Turn:
             self._stream(item["token"])
         elif item.get("kind") == "model_called":
             banner(self._session, item["event"]["model"])
-        elif item.get("kind") == "model_replied":
+        elif item.get("kind") == "model_replied" and not item["event"].get("about"):
             self._replied(item["event"])
         elif item.get("kind") == "call_entered":
             self._terminal.note(f"  {story.entered(item['event'])}", "dim")
