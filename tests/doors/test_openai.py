@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
+import urllib.request
 
 import openai
 import pytest
 from openresponses_types import types as spec
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 PIXEL = base64.b64encode(b"\x89PNG pixel").decode()
 URL = f"data:image/png;base64,{PIXEL}"
@@ -89,22 +91,54 @@ def test_a_response(client) -> None:
     found = client.responses.create(model="mock", input="one two", instructions="be short")
     assert found.output_text.strip() == "echo: one two"
     assert found.status == "completed"
-    spec.ResponseResource.model_validate_json(found.model_dump_json(by_alias=True))
 
 
-def test_a_response_streams_as_open_responses_says(client) -> None:
+def raw(doors, **body) -> bytes:
+    """The bytes of an answer, through nobody's client."""
+    request = urllib.request.Request(
+        f"{doors.url}/v1/responses",
+        json.dumps({"model": "mock", **body}).encode(),
+        {"Authorization": f"Bearer {doors.key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as reply:
+        return reply.read()
+
+
+SAYS = [{"input": "one two"}, {"input": ASKS, "tools": [FLAT]}, {"input": "[[mock empty=1]]"},
+        {"input": "one two three four", "max_output_tokens": 2},
+        {"input": "x", "instructions": "short", "tool_choice": "none", "tools": [FLAT],
+         "text": {"format": {"type": "json_object"}}}]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", SAYS)
+def test_a_response_is_as_open_responses_says(doors, body) -> None:
+    """The types are made of the OpenAPI description of Open Responses."""
+    found = spec.ResponseResource.model_validate_json(raw(doors, **body), strict=True)
+    assert found.output
+
+
+@pytest.mark.parametrize("body", SAYS)
+def test_a_response_streams_as_open_responses_says(doors, body) -> None:
+    kinds = [getattr(spec, k) for k in dir(spec) if k.endswith("StreamingEvent")]
+    by_type = {next(iter(k.model_fields["type"].annotation)).value: k for k in kinds}
+    text = raw(doors, **body, stream=True).decode()
+    events = [x.partition("data: ")[2] for x in text.split("\n\n") if x.startswith("event: ")]
+    for event in events:
+        by_type[json.loads(event)["type"]].model_validate_json(event, strict=True)
+    last = json.loads(events[-1])
+    assert last["type"] in ("response.completed", "response.incomplete")
+    whole = json.loads(raw(doors, **body))
+    assert [i["type"] for i in last["response"]["output"]] == [i["type"] for i in whole["output"]]
+
+
+def test_a_response_streams(client) -> None:
     events = list(client.responses.create(model="mock", input=ASKS, tools=[FLAT], stream=True))
     assert events[0].type == "response.created"
-    assert events[-1].type == "response.completed"
-    kinds = {k: getattr(spec, k) for k in dir(spec) if k.endswith("StreamingEvent")}
-    by_type = {}
-    for kind in kinds.values():
-        name = next(iter(kind.model_fields["type"].annotation)).value
-        by_type[name] = TypeAdapter(kind)
-    for event in events:
-        by_type[event.type].validate_json(event.model_dump_json(by_alias=True))
     calls = [i for i in events[-1].response.output if i.type == "function_call"]
     assert [(c.name, c.arguments) for c in calls] == [("weather", '{"x": 0}')]
+    with client.responses.stream(model="mock", input="one two") as stream:
+        stream.until_done()
+        assert stream.get_final_response().output_text.strip() == "echo: one two"
 
 
 def test_a_conversation_of_responses(client) -> None:
