@@ -32,6 +32,9 @@ best = ["acme/large", "acme/small"]
 base_url = "https://api.example.com/v1"
 model = "embed-1"
 key_env = "ACME_API_KEY"
+
+[door]                           # models and programs for other clients: docs/doors.md
+listen = "127.0.0.1:8700"        # on loopback; nothing is opened without it, or `oros serve`
 """
 
 import tomllib
@@ -93,6 +96,13 @@ class RemoteEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where other clients come in; "" for nowhere."""
+
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What can be set."""
 
@@ -102,6 +112,7 @@ class Config:
     aliases: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     remember: str = "local"
     embed: RemoteEmbedder | None = None
+    door: Door = Door()
 
 
 def load(home: Path) -> Config:

@@ -98,6 +98,11 @@ class Models:
             except OrosError:
                 continue
 
+    def names(self) -> list[str]:
+        """The names that can be asked now: those of the configuration, and what is here."""
+        here = [w.name for w in CATALOG if place(w, self._folder).exists()]
+        return [*([LOCAL] if here else []), *here, *self._config.models, *self._config.aliases]
+
     def _local(self) -> Weights:
         """The built-in model in use, else the one here that fits the memory, else one to fetch."""
         for spec in CATALOG:
