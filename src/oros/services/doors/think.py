@@ -144,8 +144,9 @@ class Call:
         m, process, active, draft = self._m, self.process, self._active, self._draft
         shaped = fit.shaped(self._wanted, self._info)
         tap = Tap(model, tell, silent=shaped)
+        draft.need = self._tokens + request.max_tokens
         async with active.scope:
-            await thinking.generate(m, process, tap, request, draft, active)
+            await thinking.generate(m, process, tap, request, draft, active, ways=False)
         if active.scope.reason:
             raise cut_by(active.scope.reason)
         if draft.failure is not None:
