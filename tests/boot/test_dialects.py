@@ -96,7 +96,7 @@ def test_what_is_not_known_to_cost_nothing_is_not_free(remote, price) -> None:
 @pytest.mark.parametrize(
     "remote",
     [
-        RemoteModel("http://127.0.0.1:1/v1", effort="low"),
+        RemoteModel("http://127.0.0.1:1/v1", keep_alive="10m"),
         RemoteModel(dialect="gemini", keep_alive="10m"),
     ],
 )
@@ -120,3 +120,7 @@ def test_effort_and_keeping_are_said() -> None:
     assert found["output_config"] == {"effort": "low"}
     found = asyncio.run(body(GenerateDialect, dialect="gemini", effort="low"))
     assert found["generationConfig"]["thinkingConfig"]["thinkingLevel"] == "low"
+    found = asyncio.run(body(ChatDialect, dialect="openai", effort="low"))
+    assert found["reasoning_effort"] == "low"
+    found = asyncio.run(body(ResponsesDialect, dialect="responses", effort="low"))
+    assert found["reasoning"] == {"effort": "low", "summary": "auto"}

@@ -33,9 +33,6 @@ CANS: dict[str, frozenset[str]] = {
 }
 """What the models of a dialect can, if it is not said: all of a vendor's, or the least."""
 
-EFFORT = ("anthropic", "gemini", "ollama")
-"""The dialects in which it can be said how much a model thinks."""
-
 OF_OPENAI = ("openai", "responses")
 """The dialects that many platforms speak, each with its quirks."""
 
@@ -71,7 +68,7 @@ def own(name: str, remote: RemoteModel) -> dict[str, object]:
     """What is set that only some dialects have. Raises: Invalid, if this one has not."""
     settings = {
         "platform": (remote.platform, OF_OPENAI),
-        "effort": (remote.effort, EFFORT),
+        "effort": (remote.effort, tuple(MAKERS)),
         "keep_alive": (remote.keep_alive, ("ollama",)),
     }
     for setting, (value, dialects) in settings.items():

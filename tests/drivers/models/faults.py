@@ -126,6 +126,15 @@ class Faults:
         assert caught.value.retry_after == wait
         assert caught.value.retryable
 
+    @served
+    async def test_a_kept_connection_that_is_closed_by_now_is_no_failure(
+        self, model, server
+    ) -> None:
+        server.keeps = False
+        for count in (1, 2, 3):
+            assert (await answer(model, asking())).whole == "hello there"
+            assert server.stats["requests"] == count
+
     def test_nobody_there_and_no_address(self) -> None:
         async def main() -> None:
             for url, kind in (("http://127.0.0.1:1", Unreachable), ("no address", NoDevice)):

@@ -145,13 +145,17 @@ class Dialect(Protocol):
 
 
 class Server:
-    """`async with Server(dialect) as server`; says `server.turn`, or what is first in `queue`."""
+    """`async with Server(dialect) as server`; says `server.turn`, or what is first in `queue`.
+
+    `cut`: bytes a chunk; not `keeps`: a connection is closed when a second request comes on it.
+    """
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.turn: Turn | Fault = Turn(("hello ", "there"))
         self.queue: list[Turn | Fault] = []
         self.cut = 0
+        self.keeps = True
         self.go = asyncio.Event()
         self.requests: list[Request] = []
         self.stats: Counter[str] = Counter()
@@ -177,8 +181,11 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await self._one(reader, writer):
+            while await self._one(reader, writer) and self.keeps:
                 pass
+            if not self.keeps:
+                await reader.read(1)
+                writer.transport.abort()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from oros.abi.errors import OrosError
+from oros.abi.errors import OrosError, Unsupported
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json
@@ -46,6 +46,11 @@ class Answer(Fold):
         self.finish = finish
         if self._stops is not None and (rest := self._stops.rest()):
             found.append(TextDelta(rest))
+
+    def declined(self) -> None:
+        """The platform's filter ended it. Raises: Unsupported, if nothing was said before."""
+        if not self._length:
+            raise Unsupported("the platform's filter declined to answer", "say it in other words")
 
     def failed(self, error: Json) -> OrosError:
         """An error amid a stream."""

@@ -45,18 +45,7 @@ class Chat(OpenAIDialect):
             "temperature": request.temperature,
             "stream": True,
         }
-        if quirks.usage:
-            body["stream_options"] = {"include_usage": True}
-        if request.seed and quirks.seed:
-            body[quirks.seed] = request.seed
-        if request.stop:
-            body["stop"] = list(request.stop)
-        if request.grammar and quirks.grammar:
-            body[quirks.grammar] = request.grammar
-        if request.nice and quirks.nice:
-            body["priority"] = request.nice * quirks.nice
-        if request.affinity and quirks.kept:
-            body["prompt_cache_key"] = f"oros-{request.affinity}"
+        body |= self.options(request)
         if request.tools:
             body["tools"] = [
                 {
@@ -74,6 +63,26 @@ class Chat(OpenAIDialect):
         if quirks.begun == "continue" and gone_on(request, info):
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
+
+    def options(self, request: ModelRequest) -> dict[str, Json]:
+        """What not every request says, or not every server takes."""
+        quirks = self.quirks
+        found: dict[str, Json] = {}
+        if quirks.usage:
+            found["stream_options"] = {"include_usage": True}
+        if self.effort:
+            found["reasoning_effort"] = self.effort
+        if request.seed and quirks.seed:
+            found[quirks.seed] = request.seed
+        if request.stop:
+            found["stop"] = list(request.stop)
+        if request.grammar and quirks.grammar:
+            found[quirks.grammar] = request.grammar
+        if request.nice and quirks.nice:
+            found["priority"] = request.nice * quirks.nice
+        if request.affinity and quirks.kept:
+            found["prompt_cache_key"] = f"oros-{request.affinity}"
+        return found
 
     def shape(self, schema: Mapping[str, Json]) -> Json:
         """How a schema is asked for."""
@@ -257,6 +266,8 @@ class Chunks(Answer):
             if len(delta) > 1 or not content:
                 self._more(delta, found)
             if ended := choice.get("finish_reason"):
+                if ended == "content_filter":
+                    self.declined()
                 finish = FINISHES.get(ended, "stop")
                 self.ended("calls" if self._calls and finish == "stop" else finish, found)
 

@@ -15,15 +15,17 @@ from oros.drivers.streaming import Dialect
 class OpenAIDialect(Dialect):
     """`without`: parameters that this server refused once; they are not sent again.
 
-    `place` is what follows the base URL, `resumes` whether a partial answer may be gone on with.
+    `effort`: how much the model thinks; "" leaves it to the model. `place` is what follows the
+    base URL, `resumes` whether a partial answer may be gone on with.
     """
 
     place: ClassVar[str]
     resumes: ClassVar[bool] = False
 
-    def __init__(self, quirks: Quirks, model: str) -> None:
+    def __init__(self, quirks: Quirks, model: str, effort: str = "") -> None:
         self.quirks = quirks
         self.model = model
+        self.effort = effort
         self.without: set[str] = set()
 
     def path(self, model: str) -> str:  # noqa: ARG002 - here it is in the body

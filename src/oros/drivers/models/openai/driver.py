@@ -23,7 +23,7 @@ class OpenAIModel(StreamingModel):
 
     dialect: ClassVar[type[OpenAIDialect]] = Chat
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the configuration sets, by name
         self,
         name: str,
         base_url: str,
@@ -33,8 +33,9 @@ class OpenAIModel(StreamingModel):
         key: Callable[[], str | None] = lambda: None,
         idle: float = IDLE,
         platform: str = "",
+        effort: str = "",
     ) -> None:
-        said = self.dialect(quirks_of(platform, base_url), model or name)
+        said = self.dialect(quirks_of(platform, base_url), model or name, effort)
         info = info or ModelInfo(name, 32768, 4, frozenset({"tools"}))
         if not said.resumes or not said.quirks.begun:
             info = replace(info, cans=info.cans - {"resume"})

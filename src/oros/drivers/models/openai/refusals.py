@@ -13,7 +13,7 @@ OTHER_LIMIT = {
 }
 OPTIONAL = (
     *("temperature", "seed", "random_seed", "stop", "stream_options", "strict", "priority"),
-    *("prompt_cache_key", "include", *OTHER_LIMIT),
+    *("prompt_cache_key", "include", "reasoning_effort", "summary", *OTHER_LIMIT),
 )
 """What an answer can do without; `stop` is then watched here, a limit has another name."""
 

@@ -29,6 +29,9 @@ class Responses(OpenAIDialect):
             "store": False,
             "include": ["reasoning.encrypted_content"],
         }
+        if self.effort:
+            seen = {} if "summary" in self.without else {"summary": "auto"}
+            body["reasoning"] = {"effort": self.effort, **seen}
         last = request.messages[-1]
         if last.role == "assistant" and last.partial:
             body["input"].append({"type": "message", "role": "user", "content": GO_ON})
@@ -182,6 +185,8 @@ class Events(Answer):
                 self.ended("calls" if self._called else "stop", found)
             case "incomplete":
                 why = (response.get("incomplete_details") or {}).get("reason")
+                if why == "content_filter":
+                    self.declined()
                 self.ended("stop" if why == "content_filter" else "length", found)
             case _:
                 raise self.failed(response.get("error") or response["status"])
