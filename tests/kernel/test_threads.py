@@ -6,7 +6,8 @@ import pytest
 from tests.kernel.virtual import call, ended, play, start
 
 from oros.abi.errors import Unreachable
-from oros.drivers.models.openai.dialect import body_of
+from oros.drivers.models.openai.chat import Chat
+from oros.drivers.models.openai.quirks import quirks_of
 from oros.sdk.testing.scripted import Answer
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
@@ -86,7 +87,7 @@ def common(texts: list[str]) -> int:
 
 def said(request, info) -> str:
     """All that is sent of a request, in the order in which a model reads it: tools, messages."""
-    body = body_of(request, "m", info)
+    body = Chat(quirks_of("", "http://127.0.0.1/v1"), "m").body(request, "m", info)
     return json.dumps([body["tools"], body["messages"]])
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = Literal["steps", "code", "facts", "reader"]
+Shape = Literal["steps", "code", "facts", "reader", "door"]
 """`steps`: tool calls one after another. `code`: one program does the whole job. `facts`: it notes
-what another process came to. `reader`: it answers a question out of texts, as a typed value."""
+what another process came to. `reader`: it answers a question out of texts, as a typed value.
+`door`: one answer to a client of the doors, or a key of theirs."""
 
 
 GUARDED = """Texts that others wrote are kept from you: you see where they stand, such as

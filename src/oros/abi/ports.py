@@ -265,7 +265,7 @@ class Model(Protocol):
         """Stream an answer, in batches as they come; the last delta is a `Finished`.
 
         Raises: Unreachable, NotAuthorized, Busy (with retry_after), TooBig, BadReply, TimedOut,
-        DeviceFailed.
+        DeviceFailed, NoDevice, Unsupported (it declines, or can't do what is asked).
         """
 
     async def count(self, text: str) -> int:

@@ -46,10 +46,9 @@ class Spawn(Call):
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
 
-    A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
-    what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
-    call. Its answer is a value of the `schema`: an object; fields have `type` or `enum`, `items`,
-    `properties`, `required`, `maxLength`, `maxItems`, `minimum`, `maximum`, `format` date.
+    A reader has a context of its own, so it is no copy (`fork`): it answers the goal out of what it
+    is to `read`, values by their place and paths, without any call. Its answer is a value of the
+    `schema`, an object: `type`, `enum`, `items`, `properties`, `required`, and bounds.
     """
 
     goal: str

@@ -5,8 +5,10 @@ remember = "local"               # who notes facts of what ended: a model that c
                                  # or one by its name; "off" for nobody
 synchronous = "NORMAL"           # or "FULL": durable at power loss too
 
-[models."acme/large"]            # any OpenAI-compatible server
+[models."acme/large"]            # any OpenAI-compatible server, or one of another dialect
 base_url = "https://api.example.com/v1"
+dialect = "openai"               # or responses, anthropic, gemini, ollama
+platform = "vllm"                # whose quirks it has, if its host does not tell
 model = "large-2"                # its name there
 key = "acme"                     # the secret that holds the key: oros secret set acme --host ...
 key_env = "ACME_API_KEY"         # or the variable that does; never the key itself
@@ -14,7 +16,11 @@ fallbacks = ["acme/small", "local"]  # where a process goes on if this one fails
 window = 128000                  # tokens
 slots = 4                        # calls side by side, at most; without it that is learned
 price = [1000000, 4000000, 100000]   # micro-dollars per million tokens: in, out, cached in
-cans = ["tools", "image"]
+                                 # (and a fourth: in, and written to the cache); without it, that
+                                 # of services/prices.toml, or none is known
+cans = ["tools", "image"]        # without it, what its dialect has
+effort = "low"                   # how much it thinks, as its platform calls it
+keep_alive = "10m"               # how long an Ollama server keeps it in memory
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
 
@@ -26,6 +32,9 @@ best = ["acme/large", "acme/small"]
 base_url = "https://api.example.com/v1"
 model = "embed-1"
 key_env = "ACME_API_KEY"
+
+[door]                           # models and programs for other clients: docs/doors.md
+listen = "127.0.0.1:8700"        # on loopback; nothing is opened without it, or `oros serve`
 """
 
 import tomllib
@@ -41,22 +50,40 @@ from oros.sdk.address import fault
 
 FILE = "config.toml"
 
+HOMES = {
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta",
+    "ollama": "http://127.0.0.1:11434",
+}
+"""Where models of a dialect are, if their address is not given."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A model behind an OpenAI-compatible server."""
+    """A model behind a server."""
 
-    base_url: str
+    base_url: str = ""
     model: str = ""
     key: str = ""
+    dialect: Literal["openai", "responses", "anthropic", "gemini", "ollama"] = "openai"
+    platform: str = ""
     key_env: str = ""
     fallbacks: tuple[str, ...] = ()
     window: int = 32768
     slots: int | None = None
-    price: tuple[int, int, int] | None = None
-    cans: tuple[str, ...] = ("tools",)
+    price: tuple[int, int, int] | tuple[int, int, int, int] | None = None
+    cans: tuple[str, ...] | None = None
     small: bool = False
     idle: float = 120.0
+    effort: str = ""
+    keep_alive: str = ""
+
+    def __post_init__(self) -> None:
+        """A vendor's own address need not be given. Raises: ValueError."""
+        if not self.base_url:
+            if self.dialect not in HOMES:
+                raise ValueError("base_url is missing")
+            object.__setattr__(self, "base_url", HOMES[self.dialect])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +96,13 @@ class RemoteEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where other clients come in; "" for nowhere."""
+
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What can be set."""
 
@@ -78,6 +112,7 @@ class Config:
     aliases: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     remember: str = "local"
     embed: RemoteEmbedder | None = None
+    door: Door = Door()
 
 
 def load(home: Path) -> Config:

@@ -15,6 +15,7 @@ from oros.abi.errors import AccessDenied, Corrupt, Invalid, OrosError, Panic, ca
 from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
 from oros.boot import apps as apps_of
+from oros.boot import doors as doors_of
 from oros.boot import folders
 from oros.boot.adding import Adding
 from oros.boot.config import Config, load
@@ -106,9 +107,11 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
         console.longs |= Adding(home, vault.value, models.configure).longs()
+        door = doors_of.made(console, models.names, mind, config.door.listen)
         notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
-        keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep)
-        await run(kernel, Gate(console, home), devices.cells.keep, *map(patient, keep))
+        keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep, door.keep)
+        gate = Gate(console, home, more=door.doors.routes())
+        await run(kernel, gate, devices.cells.keep, *map(patient, keep))
     finally:
         if mind is not None:
             await mind.close()

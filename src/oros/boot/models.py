@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,10 +12,10 @@ from oros.abi.manifest import Program
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
 from oros.boot.config import FILE, Config, RemoteModel, names_of
+from oros.boot.dialects import driver_of, info_of_remote
 from oros.boot.names import Names, stays, suited
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
-from oros.drivers.models.openai.driver import OpenAIModel
 from oros.scheduling.moves import HERE
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
@@ -96,6 +97,11 @@ class Models:
                 yield self(name)
             except OrosError:
                 continue
+
+    def names(self) -> list[str]:
+        """The names that can be asked now: those of the configuration, and what is here."""
+        here = [w.name for w in CATALOG if place(w, self._folder).exists()]
+        return [*([LOCAL] if here else []), *here, *self._config.models, *self._config.aliases]
 
     def _local(self) -> Weights:
         """The built-in model in use, else the one here that fits the memory, else one to fetch."""
@@ -201,7 +207,7 @@ class Models:
     async def tested(self, args: Mapping[str, Json], _: Report) -> Json:
         """Ask a model one small thing. Raises: what its driver raises."""
         model = self(str(args.get("name") or ""))
-        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=16)
+        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=512)
         text, usage = "", None
         async for batch in model.generate(request):
             for delta in batch:
@@ -223,11 +229,10 @@ def named(config: Config) -> Names:
 def remote_model(name: str, remote: RemoteModel, secret: Secret) -> Model:
     """A model of the configuration; its key is read at each call."""
     host = urlsplit(remote.base_url).hostname or ""
-    cans = frozenset(remote.cans) - {"count"}  # what these drivers tell of a text is a guess
-    cans = cans | {HERE} if on_loopback(host) else cans - {HERE}
+    info = info_of_remote(name, remote)
+    cans = info.cans | {HERE} if on_loopback(host) else info.cans - {HERE}
     slots, widest = (BEGIN, WIDEST) if remote.slots is None else (remote.slots, remote.slots)
-    price, small = remote.price, remote.small
-    info = ModelInfo(name, remote.window, slots, cans, price, small, widest=widest)
+    info = replace(info, cans=cans, slots=slots, widest=widest)
 
     def key() -> str | None:
         if not remote.key:
@@ -238,10 +243,8 @@ def remote_model(name: str, remote: RemoteModel, secret: Secret) -> Model:
             raise NotAuthorized(why, f"oros secret set {remote.key} --host {host}")
         return found
 
-    model = OpenAIModel(
-        name, remote.base_url, remote.model or name, info=info, key=key, idle=remote.idle
-    )
-    return model if "tools" in cans else ConstrainedModel(model)
+    model = driver_of(name, remote, info, key)
+    return model if "tools" in info.cans else ConstrainedModel(model)
 
 
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
