@@ -28,6 +28,11 @@ SPOKEN = {
 }
 
 
+def made(name, remote):
+    """The driver of a model for which no secret is kept."""
+    return remote_model(name, remote, lambda *_: None)
+
+
 def test_the_table_and_the_configuration_know_the_same() -> None:
     assert set(get_args(get_type_hints(RemoteModel)["dialect"])) == set(MAKERS)
 
@@ -56,12 +61,12 @@ def test_a_model_of_the_configuration_answers(dialect, tmp_path, monkeypatch) ->
 
 def test_a_platform_is_for_dialects_that_have_some() -> None:
     remote = RemoteModel("http://127.0.0.1:1/v1", platform="vllm")
-    assert "resume" not in remote_model("m", remote).info.cans
+    assert "resume" not in made("m", remote).info.cans
     with pytest.raises(NoDevice, match="vllm"):
-        remote_model("m", RemoteModel("http://127.0.0.1:1/v1", platform="vlllm"))
+        made("m", RemoteModel("http://127.0.0.1:1/v1", platform="vlllm"))
     wrong = RemoteModel("http://127.0.0.1:1", dialect="gemini", platform="vllm")
     with pytest.raises(Invalid, match="platform"):
-        remote_model("m", wrong)
+        made("m", wrong)
 
 
 def test_a_dialect_that_nobody_speaks_is_refused(tmp_path) -> None:
@@ -72,12 +77,12 @@ def test_a_dialect_that_nobody_speaks_is_refused(tmp_path) -> None:
 
 def test_a_vendors_own_model_needs_no_more_than_its_name() -> None:
     remote = RemoteModel(dialect="anthropic", model="claude-opus-5-5", key_env="K")
-    info = remote_model("opus", remote).info
+    info = made("opus", remote).info
     assert {"tools", "schema", "image"} <= info.cans
     assert info.price == (4_000_000, 20_000_000, 200_000, 5_000_000)
     mine = replace(remote, price=(1, 2, 3), cans=("tools",))
-    assert remote_model("opus", mine).info.price == (1, 2, 3)
-    assert remote_model("opus", mine).info.cans == {"tools"}
+    assert made("opus", mine).info.price == (1, 2, 3)
+    assert made("opus", mine).info.cans == {"tools"}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_a_vendors_own_model_needs_no_more_than_its_name() -> None:
     ],
 )
 def test_what_is_not_known_to_cost_nothing_is_not_free(remote, price) -> None:
-    assert remote_model("m", remote).info.price == price
+    assert made("m", remote).info.price == price
 
 
 @pytest.mark.parametrize(
@@ -102,13 +107,13 @@ def test_what_is_not_known_to_cost_nothing_is_not_free(remote, price) -> None:
 )
 def test_what_a_dialect_has_not_is_refused(remote) -> None:
     with pytest.raises(Invalid, match=r"models\.m"):
-        remote_model("m", remote)
+        made("m", remote)
 
 
 def test_effort_and_keeping_are_said() -> None:
     async def body(spoken, **more) -> dict:
         async with Server(spoken(driver_of)) as server:
-            model = remote_model("m", RemoteModel(server.url, "there", **more))
+            model = made("m", RemoteModel(server.url, "there", **more))
             async for _ in model.generate(asking()):
                 pass
             await model.close()

@@ -42,7 +42,7 @@ def info_of_remote(name: str, remote: RemoteModel) -> ModelInfo:
     cans = CANS[remote.dialect] if remote.cans is None else frozenset(remote.cans)
     cans -= {"count"}  # what these drivers tell of a text is a guess
     price = remote.price or known_price(name, remote)
-    return ModelInfo(name, remote.window, remote.slots, cans, price, remote.small)
+    return ModelInfo(name, remote.window, remote.slots or 1, cans, price, remote.small)
 
 
 def known_price(name: str, remote: RemoteModel) -> tuple[int, ...] | None:

@@ -19,6 +19,7 @@ from oros.abi.message import Json, ReasoningPart
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
 from oros.drivers.answers import CONNECT, error_in, meaning, refusal
 from oros.drivers.frames import Events, Frames
+from oros.drivers.quotas import quotas
 from oros.drivers.wording import over_window, priced, size
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ class StreamingModel:
             async with await self._asked(url, request) as reply:
                 if self._dialect.mime not in reply.content_type:
                     raise await self._unstreamed(reply)
+                if told := quotas(reply.headers):
+                    yield told
                 async for batch in self._batches(reply, request):
                     yield batch
         except (aiohttp.ClientError, TimeoutError) as e:

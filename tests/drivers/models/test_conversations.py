@@ -5,10 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drivers.models.chat import ChatDialect
 from tests.drivers.models.chatlines import OllamaDialect
 from tests.drivers.models.generate import GenerateDialect
 from tests.drivers.models.messages import MessagesDialect
 from tests.drivers.models.playing import BLOBS, INFO
+from tests.drivers.models.responses import ResponsesDialect
 from tests.drivers.models.served import Request
 
 from oros.abi.message import Ask, ImagePart, Message, ReasoningPart, TextPart, say
@@ -16,6 +18,9 @@ from oros.abi.ports import ModelRequest, ToolSpec
 from oros.drivers.models.anthropic.dialect import Anthropic
 from oros.drivers.models.gemini.dialect import Gemini
 from oros.drivers.models.ollama.dialect import Ollama
+from oros.drivers.models.openai.chat import Chat
+from oros.drivers.models.openai.quirks import PLATFORMS
+from oros.drivers.models.openai.responses import Responses
 from oros.drivers.streaming import encoded
 
 NAMES = ["look", "mail.send", "mail_send", "mail-send", "käse", "x" * 80]
@@ -23,6 +28,7 @@ TOOLS = tuple(ToolSpec(n, "Does.", {"type": "object", "properties": {}}) for n i
 TEXTS = st.text(max_size=12) | st.just(" \n")
 PICTURE = ImagePart("png", "image/png", "a cat")
 SEAL = {"signature": "c2VhbA==", "chars": 2, "asks": 1}
+ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2VhbA=="}
 THOUGHTS = st.sampled_from(
     [
         ReasoningPart("hm", "anthropic:there", json.dumps(SEAL)),
@@ -37,9 +43,16 @@ THOUGHTS = st.sampled_from(
         ),
         ReasoningPart("hm", "ollama"),
         ReasoningPart("hm", "openai/gpt", '{"type": "reasoning"}'),
+        ReasoningPart("hm", "openai/there", json.dumps(ITEM)),
+        ReasoningPart("hm", "deepseek/there"),
+        ReasoningPart("hm", "mistral/there"),
+        ReasoningPart("", "openrouter/there", json.dumps([{"text": "hm", "signature": "x"}])),
     ]
 )
 ARGS = st.dictionaries(st.text(max_size=3), st.integers(), max_size=2) | st.just("{not json")
+
+
+BASES = {"gemini": "/v1beta", **dict.fromkeys(PLATFORMS, "/v1")}
 
 
 @st.composite
@@ -76,14 +89,22 @@ def conversations(draw) -> tuple[Message, ...]:
         (MessagesDialect(None), Anthropic("there")),
         (GenerateDialect(None), Gemini()),
         (OllamaDialect(None), Ollama()),
+        (ResponsesDialect(None), Responses(PLATFORMS["openai"], "there")),
+        (ChatDialect(None, "openai"), Chat(PLATFORMS["openai"], "there")),
+        (ChatDialect(None, "deepseek", "reasoning_content"), Chat(PLATFORMS["deepseek"], "there")),
+        (ChatDialect(None, "mistral", "thinking"), Chat(PLATFORMS["mistral"], "there")),
+        (
+            ChatDialect(None, "openrouter", "reasoning_details"),
+            Chat(PLATFORMS["openrouter"], "there"),
+        ),
     ],
-    ids=["anthropic", "gemini", "ollama"],
+    ids=lambda x: getattr(x, "platform", ""),
 )
 @given(conversations())
 def test_each_platform_takes_what_was_said(spoken, said, messages) -> None:
     request = ModelRequest(messages, TOOLS, fetch=BLOBS.__getitem__)
     body = encoded(said.body(request, "there", INFO))
-    base = "/v1beta" if spoken.platform == "gemini" else ""
+    base = BASES.get(spoken.platform, "")
     headers = {k.lower(): v for k, v in said.headers("k").items()}
     heard = spoken.heard(Request(base + said.path("there"), headers, body))
     assert len(heard.tools) == len(TOOLS), "no two tools have one name"

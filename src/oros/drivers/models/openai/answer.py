@@ -13,7 +13,7 @@ from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import error_of
 from oros.drivers.models.openai.stops import Stops
 from oros.drivers.streaming import Fold
-from oros.drivers.wording import priced, size
+from oros.drivers.wording import Names, priced, size
 
 
 class Answer(Fold):
@@ -73,6 +73,11 @@ class Answer(Fold):
 def by(quirks: Quirks, model: str) -> str:
     """Whose thoughts they are: a platform's, of one model; its seals open for no other."""
     return f"{quirks.platform}/{model}"
+
+
+def names_of(request: ModelRequest) -> Names:
+    """The names of a request's tools, as they are sent and understood."""
+    return Names(t.name for t in request.tools)
 
 
 def text_of(value: Json) -> str:
