@@ -151,11 +151,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=40)
     parser.add_argument("--crowd", action="store_true", help="only the crowd")
     parser.add_argument("--scale", type=float, default=20.0, help="how much faster the crowd runs")
+    parser.add_argument("--part", type=float, default=1.0, help="of the crowd that comes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", choices=["json"])
     options = parser.parse_args()
     found = {} if options.crowd else asyncio.run(measure(options.calls))
-    found |= asyncio.run(crowd.compare(options.scale, options.seed))
+    found |= asyncio.run(crowd.compare(options.scale, options.seed, options.part))
     if options.o:
         print(json.dumps(found, indent=1))
         return

@@ -34,16 +34,19 @@ class Job:
     tokens: int
 
 
-def crowd(seed: int) -> list[Job]:
-    """Who comes when: a person's program is 5 s of work on average, a batch one 150 s."""
-    chance = random.Random(seed)
+def crowd(seed: int, part: float) -> list[Job]:
+    """Who comes when: a person's program is 5 s of work on average, a batch one 150 s.
+
+    `part` of them come, in that part of the time: the load stays what it is.
+    """
+    chance, span = random.Random(seed), SPAN * part
     jobs = [
-        Job(chance.uniform(0, SPAN), 0, 3, int(80 * chance.uniform(0.5, 1.5)))
-        for _ in range(PEOPLE)
+        Job(chance.uniform(0, span), 0, 3, int(80 * chance.uniform(0.5, 1.5)))
+        for _ in range(int(PEOPLE * part))
     ]
     jobs += [
-        Job(chance.uniform(0, SPAN * 0.85), 1, 10, int(1000 * chance.uniform(0.5, 1.5)))
-        for _ in range(BATCH)
+        Job(chance.uniform(0, span * 0.85), 1, 10, int(1000 * chance.uniform(0.5, 1.5)))
+        for _ in range(int(BATCH * part))
     ]
     return sorted(jobs, key=lambda j: j.at)
 
@@ -141,10 +144,12 @@ def percentile(values: list[float], part: int) -> float:
     return sorted(values)[max(0, -(-len(values) * part // 100) - 1)]
 
 
-async def compare(scale: float, seed: int) -> dict[str, dict]:
+async def compare(scale: float, seed: int, part: float) -> dict[str, dict]:
     """Each policy on the same crowd, beside its bars."""
-    jobs = crowd(seed)
-    found = {name: await play(policy, jobs, scale) for name, policy in POLICIES.items()}
+    jobs, found = crowd(seed, part), {}
+    for name, policy in POLICIES.items():
+        found[name] = await play(policy, jobs, scale)
+        print(f"{name}: {found[name]}", file=sys.stderr)
     ours, fcfs = found["ours"], found["first come, first served"]
     tail, span = ours["people p99"] / fcfs["people p99"], ours["makespan"] / fcfs["makespan"]
     bars = {"people p99 of FCFS's": tail, "its bar": 0.15, "makespan of FCFS's": span}

@@ -282,3 +282,22 @@ def test_it_is_the_same_after_a_restart() -> None:
             return kernel.m.journal.fold(pid).model, kernel.m.journal.fold(pid).asked
 
     assert run(main()) == ("b", "")
+
+
+def test_all_who_can_go_elsewhere_do_when_a_server_closes_for_long() -> None:
+    """One is told so; those who wait in line for the same server don't find it out one by one."""
+
+    async def main():
+        first = model("a", lambda _: Busy("in an hour", retry_after=3600))
+        setup = Moving(first, model("b", lambda _: Answer("well")))
+        async with setup.machine() as kernel:
+            pids = [await start(kernel, f"job {n}") for n in range(10)]
+            begun = VirtualClock().monotonic()
+            for pid in pids:
+                assert (await ended(kernel, pid))["answer"] == "well"
+                assert [e.to for e in moves(kernel, pid)] == ["b"]
+            return VirtualClock().monotonic() - begun, len(first.requests)
+
+    took, asked = run(main())
+    assert took < 60
+    assert asked <= 2, "as many as there were slots"

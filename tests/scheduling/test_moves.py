@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from oros.abi.errors import Busy, NotAuthorized, Unreachable
 from oros.abi.labels import Label
 from oros.abi.ports import ModelInfo
-from oros.scheduling.moves import PATIENCE, TRIES, Need, fits, gives_up, may_read
+from oros.scheduling.moves import PATIENCE, RETRIES, TRIES, Need, fits, gives_up, may_read
 
 names = st.sampled_from(["acme/large", "acme/small", "other/one", "plain"])
 infos = st.builds(
@@ -38,11 +38,11 @@ def test_it_fits_only_if_nothing_is_lacking(info, who, money, window, cans) -> N
 
 def test_patience() -> None:
     gone = Unreachable("gone")
-    assert not gives_up(gone, TRIES, 4, ways=True)
-    assert gives_up(gone, TRIES + 1, 4, ways=True)
-    assert not gives_up(gone, 4, 4, ways=False)
-    assert gives_up(gone, 5, 4, ways=False)
+    assert not gives_up(gone, TRIES, ways=True)
+    assert gives_up(gone, TRIES + 1, ways=True)
+    assert not gives_up(gone, RETRIES, ways=False)
+    assert gives_up(gone, RETRIES + 1, ways=False)
     long = Busy("later", retry_after=PATIENCE + 1)
-    assert gives_up(long, 1, 4, ways=True)
-    assert not gives_up(long, 1, 4, ways=False)
-    assert gives_up(NotAuthorized("no"), 1, 4, ways=False)
+    assert gives_up(long, 1, ways=True)
+    assert not gives_up(long, 1, ways=False)
+    assert gives_up(NotAuthorized("no"), 1, ways=False)

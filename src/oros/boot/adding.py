@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from oros.abi.errors import Exists, Invalid, NoDevice, Unsupported
 from oros.abi.message import Json
 from oros.boot.config import FILE, Config, RemoteModel, parsed
+from oros.boot.dialects import CANS
 from oros.boot.models import Secret, named
 from oros.drivers.private import write_private
 from oros.sdk.address import fault
@@ -127,8 +128,8 @@ def settings(platform: Platform, chosen: Offer, args: Mapping[str, Json]) -> dic
         table["window"] = int(window)
     if price:
         table["price"] = [int(p) for p in price]
-    if chosen.cans:
-        table["cans"] = ["tools", *chosen.cans]
+    if chosen.cans:  # else it is left to what its dialect has
+        table["cans"] = sorted({*CANS[platform.dialect], *chosen.cans})
     if args.get("fallbacks"):
         table["fallbacks"] = [str(f) for f in args["fallbacks"]]
     return table

@@ -52,6 +52,7 @@ from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
 from oros.monitor import handles, namespace, typed
 from oros.scheduling import moves
+from oros.scheduling.waits import stuck
 
 MAX_COPIES = 64
 HOME = "you spoke, so its first model is tried again"
@@ -330,25 +331,22 @@ def wait(m: Machine, caller: Process, call: Wait) -> Result:
             change.entries.append((child, Reaped(caller.pid)))
             change.after.append(lambda: m.retire(child))
         return change
-    if stuck(m, caller.pid, call.pid):
+    if stuck(caller.pid, waited(m, caller.pid, call.pid), lambda pid: waits(m, pid)):
         raise Deadlock(f"process {call.pid} waits for process {caller.pid}", "end one of the waits")
     return Park(call.timeout, call.pid)
 
 
-def stuck(m: Machine, caller: Pid, on: Pid) -> bool:
-    """Whether a wait of `caller` on `on` (any child, if 0) could never end: a circle of waits."""
+def waited(m: Machine, pid: Pid, on: Pid) -> list[Pid]:
+    """Those of whom a wait for `on` takes one: itself, or any child if it is 0."""
+    return [on] if on else [c.pid for c in m.table.children(pid) if c.alive]
 
-    def hopeless(pid: Pid, seen: frozenset[Pid]) -> bool:
-        if pid == caller or pid in seen:
-            return True
-        blocked = m.blocked.get(pid)
-        if blocked is None or blocked.entered.name != "wait" or blocked.deadline is not None:
-            return False
-        below = [blocked.on] if blocked.on else [c.pid for c in m.table.children(pid) if c.alive]
-        return all(hopeless(b, seen | {pid}) for b in below)
 
-    targets = [on] if on else [c.pid for c in m.table.children(caller) if c.alive]
-    return bool(targets) and all(hopeless(t, frozenset()) for t in targets)
+def waits(m: Machine, pid: Pid) -> list[Pid] | None:
+    """Those of whom a process waits for one, without an end; None if for none."""
+    blocked = m.blocked.get(pid)
+    if blocked is None or blocked.entered.name != "wait" or blocked.deadline is not None:
+        return None
+    return waited(m, pid, blocked.on)
 
 
 def sleep(_: Machine, __: Process, call: Sleep) -> Result:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 
 from oros.abi.errors import Busy
 from oros.abi.ids import Pid
@@ -20,12 +21,16 @@ from oros.scheduling.scheduler import Claim
 
 @dataclass(slots=True)
 class Lease:
-    """A slot that is held. `scope` is cancelled when it is taken back."""
+    """A slot that is held. `scope` is cancelled when it is taken back.
+
+    Who has somewhere else to go waits `patience` seconds at most for a server that takes no more.
+    """
 
     claim: Claim
     scope: Scope
     taken: asyncio.Future[None]
     pace: Pace
+    patience: float
     preempted: bool = False
     number: int = 0
 
@@ -57,13 +62,15 @@ class Slots:
 
     @asynccontextmanager
     async def lease(
-        self, row: Process, nice: int, fruitless: int, tokens: int = 0
+        self, row: Process, nice: int, fruitless: int, tokens: int = 0, patience: float = inf
     ) -> AsyncIterator[Lease]:
         """Wait for a slot and hold it; inside, `lease.scope` must be entered around the use."""
         had, now = self.attained.get(row.root, 0.0), self.clock.monotonic()
         claim = Claim(row.pid, row.root, nice, had, row.started, now, fruitless=fruitless)
         claim.tokens = tokens
-        lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future(), self.pace)
+        lease = Lease(
+            claim, Scope(), asyncio.get_running_loop().create_future(), self.pace, patience
+        )
         self.waiting.append(lease)
         self.fill()
         if not lease.taken.done():
@@ -74,8 +81,9 @@ class Slots:
             yield lease
             well = not lease.preempted
         except Busy as e:
-            now = self.clock.monotonic()
-            self.pace.refused(lease.number, now, e.retry_after, self.chance())
+            if lease.number:
+                now = self.clock.monotonic()
+                self.pace.refused(lease.number, now, e.retry_after, self.chance())
             raise
         finally:
             self.pace.end(lease.number, well=well)
@@ -114,6 +122,9 @@ class Slots:
             lease.claim.since, lease.number = now, self.pace.begin(best.tokens, now)
             self.running.append(lease)
             lease.taken.set_result(None)
+        for lease in [w for w in self.waiting if w.patience < inf and not w.taken.done()]:
+            if (wait := self.pace.delay(lease.claim.tokens, now)) > lease.patience:
+                lease.taken.set_exception(Busy("the server takes no more for now", "", wait))
 
     def preempt(self, wanting: Sequence[Lease]) -> None:
         """Take a slot back for each that is of a strictly better level, worst holders first."""

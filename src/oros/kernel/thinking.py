@@ -5,6 +5,7 @@ A preempted or interrupted generation keeps its partial text; it goes on from th
 
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from math import inf
 
 from oros.abi.actions import Think
 from oros.abi.errors import BadReply, Busy, Corrupt, NoDevice, OrosError, OverBudget, TooBig
@@ -32,11 +33,7 @@ from oros.paging import tools, translate
 from oros.paging.context import CHARS_A_TOKEN, divided, estimate
 from oros.paging.draft import Draft
 from oros.scheduling import moves, needs
-
-RETRIES = 4
-BACKOFF = 0.25
-MAX_BACKOFF = 30.0
-LEAST_TOKENS = 16
+from oros.scheduling.budget import reserve
 
 
 async def think(m: Machine, process: Process, image: Image, act: Think, active: Activation) -> None:
@@ -44,8 +41,7 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
     try:
         await turn(m, process, image, act, active)
     except (TooBig, NoDevice, Corrupt) as e:
-        moved = onward(m, process, image, e)
-        if not moved:
+        if not (moved := onward(m, process, image, e)):
             raise
         await m.journal.sync(*moved)
 
@@ -57,7 +53,7 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
     if image.thinking is not None:
         await lost(m, process, image.thinking, info)
         return
-    wider = bool(others(m, process, image.context.label, image, info.window))
+    wider = bool(others(m, process, image, info.window))
     if fact := await window.fault(m, process, image, act, model, wider=wider):
         await m.journal.sync((process, fact))
         return
@@ -75,7 +71,7 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
         return
     base = act.messages[-1].text if act.messages[-1].partial else ""
     draft = Draft(base, reserve.tokens, quiet=bool(act.about))
-    ways = bool(others(m, process, image.context.label, image))
+    ways = bool(others(m, process, image))
     try:
         size = len(act.messages)
         called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
@@ -100,14 +96,17 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
         m.journal.write((process, reply), *moved)
 
 
-def others(
-    m: Machine, process: Process, label: Label, image: Image | None = None, window: int = 0
-) -> list[Model]:
-    """The models left on the process's list that may be shown data of a label."""
+def others(m: Machine, process: Process, seen: Image | Label, window: int = 0) -> list[Model]:
+    """The models left on the process's list that can do, and be shown, what stands in a context."""
+    ways = list(m.world.ways(process.asked, process.model))
+    if not ways:
+        return []
     money = m.accounts.room(process).micros is not None
-    cans = frozenset[str]() if image is None else needs.cans_of(image.program)
-    need = moves.Need(label, money, window, cans)
-    ways = m.world.ways(process.asked, process.model)
+    need = (
+        moves.Need(seen, money)
+        if isinstance(seen, Label)
+        else moves.Need(seen.context.label, money, window, needs.cans_of(seen.program))
+    )
     return [model for model in ways if moves.fits(model.info, need)]
 
 
@@ -117,21 +116,15 @@ def onward(m: Machine, process: Process, image: Image, e: OrosError) -> list[Ent
     with suppress(OrosError):  # it is not on this machine any more
         info = m.world.model(now).info
         now, least = info.name, info.window if isinstance(e, TooBig) else 0
-    left = others(m, process, image.context.label, image, least)
+    left = others(m, process, image, least)
     return [(process, Moved(left[0].info.name, now, str(e)))] if left else []
 
 
 def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
     """Reserve what the call may cost at most, answering shorter if the budget wants it."""
     size = sum(map(estimate, act.messages)) if act.about else image.context.most
-    read = min(size, info.window)
-    room = m.accounts.room(process)
-    most = divided(act.max_tokens, info)[0]
-    if room.tokens is not None and room.tokens - read < most:
-        most = max(room.tokens - read, LEAST_TOKENS)
-    need = Usage(read, most, 0, info.cost(Usage(read, most)), 0.0, 1)
-    if room.seconds is not None and room.seconds <= 0:
-        raise OverBudget("no seconds are left in the budget")
+    room, most = m.accounts.room(process), divided(act.max_tokens, info)[0]
+    need = reserve(info, min(size, info.window), most, room)
     m.accounts.hold(process, need)
     return need
 
@@ -170,14 +163,13 @@ async def generate(
 
     `ways`: there are other models, so patience is short.
     """
-    slots = m.slots_of(model.info.name, model)
-    clock = m.world.clock
+    slots, clock = m.slots_of(model.info.name, model), m.world.clock
     tries = fruitless = 0
+    most = moves.PATIENCE if ways else inf
     while True:
-        asked = clock.monotonic()
-        nice = m.effective_nice(process)
+        asked, nice = clock.monotonic(), m.effective_nice(process)
         try:
-            async with slots.lease(process, nice, fruitless, draft.need) as lease:
+            async with slots.lease(process, nice, fruitless, draft.need, most) as lease:
                 active.since = begun = clock.monotonic()
                 draft.queued += begun - asked
                 draft.before = await model.count("".join(draft.text)) if draft.text else 0
@@ -197,23 +189,23 @@ async def generate(
             draft.again()
         except OrosError as e:
             tries += 1
-            if moves.gives_up(e, tries, RETRIES, ways=ways):
+            if moves.gives_up(e, tries, ways=ways):
                 draft.finish, draft.failure = "error", e
                 return
             draft.again()
-            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
-            await patience(m, slots, e, active.progress)
+            said = Token(process.pid, f"{e}; trying again", "progress", tries, moves.RETRIES)
+            active.progress = said
+            await patience(m, slots, e, said)
 
 
 async def patience(m: Machine, slots: Slots, e: OrosError, said: Token) -> None:
-    """Say that a call is tried again, and wait; the more often it failed, the longer."""
+    """Say that a call is tried again, and wait."""
     if m.tell is not None:
         m.tell([said])
     if isinstance(e, Busy):  # all who ask this server wait in line, and the best goes first then
         m.timers.after(slots.pace.until - m.world.clock.monotonic(), slots.arrange)
         return
-    delay = min(MAX_BACKOFF, BACKOFF * 2**said.done) * (0.5 + m.world.random.random())
-    await m.world.clock.sleep(max(delay, e.retry_after or 0.0))
+    await m.world.clock.sleep(moves.delay(e, said.done, m.world.random.random()))
 
 
 async def stream(

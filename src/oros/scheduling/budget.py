@@ -12,6 +12,22 @@ from typing import Protocol
 from oros.abi.errors import OverBudget
 from oros.abi.grants import NO_USAGE, Limits, Usage, tightest
 from oros.abi.ids import Pid
+from oros.abi.ports import ModelInfo
+
+LEAST_TOKENS = 16
+"""Of an answer; for fewer no model is asked."""
+
+
+def reserve(info: ModelInfo, read: int, most: int, room: Limits) -> Usage:
+    """What a call may cost that reads so many tokens and answers in `most`, or fewer if it has to.
+
+    Raises: OverBudget.
+    """
+    if room.tokens is not None and room.tokens - read < most:
+        most = max(room.tokens - read, LEAST_TOKENS)
+    if room.seconds is not None and room.seconds <= 0:
+        raise OverBudget("no seconds are left in the budget")
+    return Usage(read, most, 0, info.cost(Usage(read, most)), 0.0, 1)
 
 
 class Payer(Protocol):

@@ -13,8 +13,11 @@ from oros.abi.ports import ModelInfo
 PATIENCE = 30.0
 """Seconds that a process which could move waits for a server that is busy."""
 
-TRIES = 2
-"""How often a process which could move asks a server again that fails."""
+RETRIES, TRIES = 4, 2
+"""How often a server that fails is asked again, and by a process which could move."""
+
+BACKOFF, MAX_BACKOFF = 0.25, 30.0
+"""Seconds before the first such call, half of it, and at most."""
 
 HERE = "here"
 """What a model `cans` whose input does not leave this machine."""
@@ -48,8 +51,13 @@ def fits(info: ModelInfo, need: Need) -> bool:
     return known and able and may_read(info, need.label)
 
 
-def gives_up(e: OrosError, tries: int, most: int, *, ways: bool) -> bool:
+def delay(e: OrosError, tries: int, chance: float) -> float:
+    """Seconds until a call that failed is tried again: longer each time, as long as was asked."""
+    return max(min(MAX_BACKOFF, BACKOFF * 2.0**tries) * (0.5 + chance), e.retry_after or 0.0)
+
+
+def gives_up(e: OrosError, tries: int, *, ways: bool) -> bool:
     """Whether a call that failed is not tried again; `ways`: there are others to go to."""
-    if not e.retryable or tries > (min(most, TRIES) if ways else most):
+    if not e.retryable or tries > (TRIES if ways else RETRIES):
         return True
     return ways and (e.retry_after or 0.0) > PATIENCE

@@ -91,12 +91,12 @@ def test_no_server(where) -> None:
         platform_of(where)
 
 
-def ask(handler, key=None, dialect="openai") -> list[Offer]:
+def ask(handler, key=None, dialect="openai", root="/v1") -> list[Offer]:
     async def main():
         app = web.Application()
         app.router.add_get("/v1/models", handler)
         async with TestServer(app) as server:
-            return await offered(Platform(str(server.make_url("/v1")), "", dialect), key)
+            return await offered(Platform(str(server.make_url(root)).rstrip("/"), "", dialect), key)
 
     return asyncio.run(main())
 
@@ -112,7 +112,7 @@ def test_a_key_goes_where_the_dialect_wants_it() -> None:
 
     assert ask(handler, "s3cret-value") == [Offer("m")]
     assert seen[-1]["Authorization"] == "Bearer s3cret-value"
-    assert ask(handler, "s3cret-value", "anthropic") == [Offer("m")]
+    assert ask(handler, "s3cret-value", "anthropic", "") == [Offer("m")]
     assert seen[-1]["x-api-key"] == "s3cret-value"
     with pytest.raises(NotAuthorized):
         ask(handler)

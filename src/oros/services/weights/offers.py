@@ -28,7 +28,7 @@ class Platform:
 
 PLATFORMS = {
     "openai": Platform("https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "anthropic": Platform("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", "anthropic"),
+    "anthropic": Platform("https://api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"),
     "gemini": Platform(
         "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY", "gemini"
     ),
@@ -43,6 +43,13 @@ PLATFORMS = {
     "llamacpp": Platform("http://127.0.0.1:8080/v1"),
     "vllm": Platform("http://127.0.0.1:8000/v1"),
 }
+
+
+ROOTS = {"ollama": "", "anthropic": "", "gemini": "/v1beta"}
+"""What an address ends with in a dialect, if it says no path; `/v1` in the others."""
+
+LISTS = {"ollama": "/api/tags", "anthropic": "/v1/models"}
+"""Where the list of models is below it; `/models` in the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ def platform_of(where: str, dialect: str = "") -> tuple[str, Platform]:
         raise Invalid("the address of a server holds no key", "--key NAME of `oros secret set`")
     labels = parts.hostname.split(".")
     local = parts.hostname == "localhost" or labels[-1].isdecimal() or len(labels) < 2
-    path = parts.path.rstrip("/") or ("" if dialect == "ollama" else "/v1")
+    path = parts.path.rstrip("/") or ROOTS.get(dialect, "/v1")
     made = Platform(f"{parts.scheme}://{parts.netloc}{path}", "", dialect or "openai")
     return (f"local-{parts.port or 80}" if local else labels[-2]), made
 
@@ -78,7 +85,7 @@ async def offered(platform: Platform, key: str | None) -> list[Offer]:
     """The models that a server lists. Raises: Unreachable, NotAuthorized, NoDevice, BadReply."""
     import aiohttp
 
-    url = platform.base_url + ("/api/tags" if platform.dialect == "ollama" else "/models")
+    url = platform.base_url + LISTS.get(platform.dialect, "/models")
     timeout = aiohttp.ClientTimeout(3 * CONNECT, CONNECT)
     try:
         async with (
