@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-doors test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
+.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-doors test-user crash bench-overhead bench-footprint bench-scheduler bench-drivers bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -91,6 +91,10 @@ bench-footprint: .venv/ready
 
 bench-scheduler: .venv/ready
 	$(BIN)/python -m bench.scheduler
+
+# CPU per streamed token and per call, beside the vendor's SDK and an aggregator; ten minutes.
+bench-drivers: .venv/ready
+	$(BIN)/python -m bench.drivers
 
 # The kernel in virtual time with random programs and faults; the check plays 2,000 seeds.
 simulate: .venv/ready

@@ -3,7 +3,8 @@
 What it says is a pure function of the conversation, so a retry gets the same answer. A script
 stands in a system or user message:
 
-    [[mock turns=K tool=NAME args={"x":1} tokens=N final=TEXT]]  K calls, then the final text
+    [[mock turns=K tool=NAME args={"x":1} tokens=N final=TEXT]]  K calls, then the final text;
+                                                     "$n" in args is the number of the call
     [[mock text=HELLO_YOU]]                                       says it ("_" are spaces)
     [[mock empty=1]]                                              says nothing at all
     [[mock code=BASE64]]                                          says a fenced Python block
@@ -63,6 +64,15 @@ def scene_of(book, messages) -> tuple[list[str], dict | None] | None:
     return None
 
 
+def rest_of(pieces, messages) -> list[str]:
+    """What is left to say where the conversation ends with a part of the answer."""
+    last = messages[-1]
+    if last.get("role") != "assistant" or last.get("tool_calls"):
+        return pieces
+    rest = "".join(pieces).removeprefix(text_of(last["content"]))
+    return re.findall(r"\S+\s*|\s+", rest)
+
+
 @dataclass
 class MockServer:
     """`async with MockServer(slots=2) as server: server.base_url`."""
@@ -111,10 +121,11 @@ class MockServer:
                 return "", [], call
             return "", self.words(script, messages, count), None
         if done < int(script.get("turns", 0)):
-            args = script.get("args") or json.dumps({"x": done})
+            args = script.get("args", '{"x": $n}').replace("$n", str(done))
             call = {"name": script["tool"], "arguments": args}
             call["id"] = f"call_{len(messages)}"
-            return "", [WORDS[i % len(WORDS)] + " " for i in range(count // 2)], call
+            said = [WORDS[i % len(WORDS)] + " " for i in range(count // 2)]
+            return "", rest_of(said, messages), call
         return "", self.words(script, messages, count), None
 
     def words(self, script, messages, count) -> list[str]:
@@ -131,12 +142,7 @@ class MockServer:
         else:
             asked = [m for m in messages if m.get("role") == "user"]
             pieces = ["echo: "] + [w + " " for w in text_of(asked[-1]["content"]).split()[:count]]
-        last = messages[-1]
-        if last.get("role") == "assistant" and not last.get("tool_calls"):
-            begun, whole = text_of(last["content"]), "".join(pieces)
-            rest = whole.removeprefix(begun)
-            pieces = re.findall(r"\S+\s*|\s+", rest)
-        return pieces
+        return rest_of(pieces, messages)
 
     # ---- HTTP ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from oros.abi.errors import (
     OrosError,
     OverBudget,
 )
-from oros.abi.events import ModelCalled, ModelReplied, Received, Spawned
+from oros.abi.events import ModelCalled, Received, Spawned
 from oros.abi.grants import NO_LIMITS, Usage
 from oros.abi.ids import PERSON, Pid
 from oros.abi.manifest import Program
@@ -144,11 +144,12 @@ class Call:
         m, process, active, draft = self._m, self.process, self._active, self._draft
         shaped = fit.shaped(self._wanted, self._info)
         tap = Tap(model, tell, silent=shaped)
+        draft.need = self._tokens + request.max_tokens
         async with active.scope:
-            await thinking.generate(m, process, tap, request, draft, active)
+            await thinking.generate(m, process, tap, request, draft, active, ways=False)
         if active.scope.reason:
             raise cut_by(active.scope.reason)
-        if draft.error:
+        if draft.failure is not None:
             raise self._failed(tap.error)
         return shaped
 
@@ -160,7 +161,7 @@ class Call:
             yield
             cut = ""
         except OrosError:
-            cut = "" if self._draft.error else "INT"
+            cut = "" if self._draft.failure else "INT"
             raise
         finally:
             self._close(cut)
@@ -172,11 +173,12 @@ class Call:
         after: After = []
         if process.seq and process.alive:
             image = m.journal.images[process.pid]
-            reply: ModelReplied = thinking.close(image, self._draft, cut, self._info)
+            context = image.context
+            reply = self._draft.reply(self._info, context.label, cut, context.tokens)
             m.accounts.charge(process, replace(reply.usage, seconds=0.0))
             self._draft.usage = reply.usage
             m.journal.write((process, reply))
-            whole = not cut and not self._draft.error
+            whole = not cut and self._draft.failure is None
             status, why = (0, "") if whole else (GONE[0], reply.error or GONE[1])
             entries, after = ends(m, process, status, reply.message.text if whole else "", why)
         buried, more = reap(m, self._row, entries)
@@ -187,7 +189,7 @@ class Call:
     def _failed(self, error: OrosError | None) -> OrosError:
         """Why there is no answer; a platform that refuses our key has not refused the client's."""
         if error is None:
-            return DeviceFailed(self._draft.error)
+            return DeviceFailed(str(self._draft.failure))
         if isinstance(error, NotAuthorized):
             return BadReply(f"the platform of this model refused the machine's key: {error.why}")
         return error

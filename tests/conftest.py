@@ -1,0 +1,7 @@
+"""Before any test is read: modules that tests share tell what an assertion compared, too."""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(f"tests.drivers.models.{name}" for name in ("conformance", "faults", "playing", "served"))
+)
