@@ -586,7 +586,8 @@ def test_a_models_errors_have_the_dialects_shape_and_a_status() -> None:
 
 
 def test_a_retry_amid_an_answer_is_not_seen(monkeypatch) -> None:
-    monkeypatch.setattr("oros.kernel.thinking.BACKOFF", 0.001)
+    monkeypatch.setattr("oros.scheduling.moves.BACKOFF", 0.001)
+    monkeypatch.setattr("oros.scheduling.pace.BACKOFF", 0.001)
 
     async def story(door):
         body = {**HELLO, "tools": [bodies()[0][2]]}

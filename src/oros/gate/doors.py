@@ -63,7 +63,8 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Steps = asyncio.Queue[Sequence[Step] | OrosError]
+Batch = Sequence[Step | OrosError]
+Steps = asyncio.Queue[Batch]
 
 
 class Doors:
@@ -142,9 +143,9 @@ class Doors:
         try:
             await self._desk.answer(secret, wanted, steps.put_nowait)
         except (OrosError, Panic) as e:
-            steps.put_nowait(self._error(e))
+            steps.put_nowait([self._error(e)])
         except Exception as e:  # noqa: BLE001 - border: a bug must not close the door for others
-            steps.put_nowait(self._error(e))
+            steps.put_nowait([self._error(e)])
 
     def _error(self, e: BaseException) -> OrosError:
         """What went wrong, as an error of ours; a machine that can't go on is stopped."""
@@ -203,22 +204,22 @@ async def answered(
     while True:
         try:
             async with asyncio.timeout_at(late):
-                batch = await steps.get()
+                batch = await following(steps)
         except TimeoutError:
             return await streamed(request, dialect.stream(begun, wanted), steps, ())
-        if isinstance(batch, OrosError):
-            return batch
         for step in batch:
+            if isinstance(step, OrosError):
+                return step
             if isinstance(step, Begun):
                 begun, late = step, now() + BEAT if wanted.stream else None
-        if wanted.stream and not all(isinstance(s, Begun | Progress) for s in batch):
+        if wanted.stream and any(map(says, batch)):
             return await streamed(request, dialect.stream(begun, wanted), steps, batch)
         if batch and isinstance(batch[-1], Said):
             return web.json_response(dialect.whole(begun, wanted, batch[-1]))
 
 
 async def streamed(
-    request: web.Request, stream: Stream, steps: Steps, batch: Sequence[Step] | OrosError
+    request: web.Request, stream: Stream, steps: Steps, batch: Batch
 ) -> web.StreamResponse:
     """Stream while the client keeps up; one that is gone or stalls is cut off."""
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -227,8 +228,8 @@ async def streamed(
         await response.prepare(request)
         chunk = stream.begin()
         while True:
-            done = isinstance(batch, OrosError) or bool(batch and isinstance(batch[-1], Said))
-            chunk += piece(stream, batch)
+            done = bool(batch) and isinstance(batch[-1], OrosError | Said)
+            chunk += b"".join(piece(stream, step) for step in batch)
             if chunk:
                 async with asyncio.timeout(STALL):
                     await response.write(chunk)
@@ -236,7 +237,7 @@ async def streamed(
                 return response
             try:
                 async with asyncio.timeout(BEAT):
-                    batch, chunk = await steps.get(), b""
+                    batch, chunk = await following(steps), b""
             except TimeoutError:
                 batch, chunk = (), stream.wait()
     except (ConnectionError, TimeoutError):
@@ -245,12 +246,28 @@ async def streamed(
         return response
 
 
-def piece(stream: Stream, batch: Sequence[Step] | OrosError) -> bytes:
-    """Steps, or what went wrong, as bytes of the stream."""
-    if isinstance(batch, OrosError):
-        return stream.failed(batch)
-    found = b"".join(map(stream.take, batch))
-    return found + (stream.end(batch[-1]) if batch and isinstance(batch[-1], Said) else b"")
+async def following(steps: Steps) -> Batch:
+    """The next steps, all that are there: who reads slowly gets more at once."""
+    found = [*await steps.get()]
+    while not steps.empty():
+        found += steps.get_nowait()
+    return found
+
+
+def says(step: Step | OrosError) -> bool:
+    """Whether a step has something of the answer."""
+    return not isinstance(step, Begun | Progress | OrosError)
+
+
+def piece(stream: Stream, step: Step | OrosError) -> bytes:
+    """A step, or what went wrong, as bytes of the stream."""
+    match step:
+        case OrosError():
+            return stream.failed(step)
+        case Said():
+            return stream.end(step)
+        case _:
+            return stream.take(step)
 
 
 def refused(dialect: Dialect, error: OrosError, status: int = 0) -> web.Response:
