@@ -43,7 +43,7 @@ IN_THE_END = {
     "rubbish": (15, ["EPROTO", "no JSON"]),
     "shape": (15, ["EPROTO", "no chunk"]),
     "noend": (15, ["EPROTO", "without an end"]),
-    "error200": (15, ["EPROTO", "cheese"]),
+    "error200": (5, ["EIO", "cheese"]),
 }
 TRIES = 5
 
@@ -51,11 +51,16 @@ TRIES = 5
 def test_a_server_that_stays_broken(machine) -> None:
     """Each is tried again, then paused with its own reason and code; CONT goes on. Side by side."""
     none = '[models.none]\nbase_url = "http://127.0.0.1:1/v1"\n'
-    machine.configure(none, slots=16, more=IDLE)
+    # Of its own: what is dropped on a connection that others kept is tried again at once.
+    alone = f'[models.alone]\nbase_url = "{machine.base_url}"\nmodel = "mock-1"\n'
+    machine.configure(none + alone, slots=16, more=IDLE)
     assert machine.oros("ps").returncode == 0
     runs = {
-        fault: machine.begin("run", f"[[mock fault={fault} times={TRIES} final=well]]")
+        fault: machine.begin(
+            "run", "--model", model, f"[[mock fault={fault} times={TRIES} final=well]]"
+        )
         for fault in IN_THE_END
+        for model in ["alone" if fault == "drop" else "mock"]
     }
     nobody = machine.begin("run", "--model", "none", "hello")
     for fault, run in runs.items():

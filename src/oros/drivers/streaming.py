@@ -23,6 +23,8 @@ from oros.drivers.quotas import quotas
 from oros.drivers.wording import over_window, priced, size
 
 if TYPE_CHECKING:
+    from types import SimpleNamespace
+
     import aiohttp
 
 IDLE = 120.0
@@ -65,7 +67,7 @@ class Fold(ABC):
         try:
             self.heard(frame, found)
         except (AttributeError, LookupError, TypeError, ValueError) as e:
-            raise BadReply(f"the server sent what is no part of an answer: {data[:80]!r}") from e
+            raise BadReply(f"the server sent what is no chunk: {data[:80]!r}") from e
         self._pieces += len(found)
         for delta in found:
             match delta:
@@ -211,11 +213,11 @@ class StreamingModel:
         """The reply to a body. A kept connection may be closed by now: that is no failure yet."""
         import aiohttp
 
-        session, headers = self._opened(), self._headers()
+        session, headers, kept = self._opened(), self._headers(), list[bool]()
         try:
-            return await session.post(url, data=body, headers=headers)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as e:
-            if isinstance(e, aiohttp.ClientConnectorError):
+            return await session.post(url, data=body, headers=headers, trace_request_ctx=kept)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not kept:
                 raise
             return await session.post(url, data=body, headers=headers)
 
@@ -241,7 +243,8 @@ class StreamingModel:
         """What a 200 means that is no stream: mostly an error after all."""
         data = (await reply.content.read(65536)).decode("utf-8", "replace")
         if "json" not in reply.content_type:
-            return BadReply(f"{reply.url.host} sent no stream of events: {data[:80]!r}")
+            kind = self._dialect.mime.replace("-", " ")
+            return BadReply(f"{reply.url.host} sent no {kind}: {data[:80]!r}")
         try:
             found = json.loads(data)
         except ValueError:
@@ -258,8 +261,10 @@ class StreamingModel:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(None, CONNECT, self._idle, CONNECT)
             connector = aiohttp.TCPConnector(limit=0)
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(note_kept)
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, read_bufsize=1 << 18
+                connector=connector, timeout=timeout, read_bufsize=1 << 18, trace_configs=[trace]
             )
         return self._session
 
@@ -276,6 +281,12 @@ class StreamingModel:
             await self._session.close()
             await asyncio.sleep(0)
             self._session = None
+
+
+async def note_kept(_: object, context: "SimpleNamespace", __: object) -> None:
+    """A request goes over a connection that was kept: it is noted in the list that it brought."""
+    if isinstance(context.trace_request_ctx, list):
+        context.trace_request_ctx.append(True)
 
 
 def thoughtless(request: ModelRequest) -> ModelRequest:

@@ -1,6 +1,7 @@
 """Chat Completions as OpenAI's reference and the compatible servers' pages describe it."""
 
 import json
+import re
 from base64 import b64decode
 
 from tests.drivers.models.served import Call, Heard, Request, Spoken, Turn, halves
@@ -11,6 +12,7 @@ KNOWN = {
     *("stream_options", "seed", "random_seed", "stop", "tools", "response_format", "priority"),
     *("prompt_cache_key", "continue_final_message", "add_generation_prompt"),
 }
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FINISHES = {"stop": "stop", "length": "length", "calls": "tool_calls"}
 MIMES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
@@ -125,6 +127,9 @@ class ChatDialect:
             waiting += [c.id for c in message.calls]
         shape = body.get("response_format", {}).get("json_schema", {})
         tools = {t["function"]["name"]: t["function"]["parameters"] for t in body.get("tools", ())}
+        assert all(NAME.fullmatch(n) for n in tools)
+        if self.platform == "mistral":
+            assert all(len(c.id) == 9 and c.id.isalnum() for m in messages for c in m.calls)
         most = body.get("max_completion_tokens") or body.get("max_tokens")
         return Heard(body["model"], messages, tools, shape.get("schema"), most)
 

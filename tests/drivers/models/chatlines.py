@@ -17,8 +17,20 @@ MESSAGE = {
 AT = "2026-11-27T00:00:00.000000Z"
 
 
+SHOW = Turn(("show",))
+"""The turn in which a server tells of its model, when `/api/show` is asked."""
+
+
+def own(tokens) -> dict:
+    """What a server tells of a model that was made for a window."""
+    info = {"general.architecture": "qwen2", "qwen2.context_length": tokens}
+    return {"capabilities": ["completion", "tools"], "model_info": info}
+
+
 class OllamaDialect:
     """The server. `make` makes a driver for it."""
+
+    window = 32768
 
     platform = "ollama"
     kind = "application/x-ndjson"
@@ -40,6 +52,8 @@ class OllamaDialect:
         return self.frame(json.dumps(whole).encode())
 
     def frames(self, turn: Turn) -> list[bytes]:
+        if turn == SHOW:
+            return [json.dumps(own(self.window)).encode()]
         found = [self.line({"thinking": t}) for t in turn.thought]
         found += [self.line({"content": p}) for p in turn.pieces]
         for index, call in enumerate(turn.calls):

@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 
+from tests.drivers.models.chat import NAME
 from tests.drivers.models.served import Call, Heard, Request, Spoken, Turn, halves
 
 KNOWN = {
@@ -148,6 +149,7 @@ class ResponsesDialect:
         assert not waiting, "a call without its output"
         assert all(t["strict"] is False for t in body.get("tools", ()))
         tools = {t["name"]: t["parameters"] for t in body.get("tools", ())}
+        assert all(NAME.fullmatch(n) for n in tools)
         shape = body.get("text", {}).get("format", {})
         most = body["max_output_tokens"]
         return Heard(body["model"], messages, tools, shape.get("schema"), most)

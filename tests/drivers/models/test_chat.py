@@ -9,7 +9,7 @@ from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.playing import INFO, SCHEMA, answer, asking, served
 from tests.drivers.models.served import Counts, Fault, Turn
 
-from oros.abi.errors import BadReply, Busy, NoDevice, NotAuthorized, OrosError
+from oros.abi.errors import BadReply, Busy, NoDevice, NotAuthorized, OrosError, Unsupported
 from oros.abi.message import Ask, ImagePart, Message, ReasoningPart, TextPart, say
 from oros.abi.ports import ModelRequest
 from oros.drivers.models.openai.chat import Chat
@@ -303,6 +303,12 @@ def test_a_refusal_is_heard() -> None:
     assert chunks({"refusal": "I can't help "}, {"refusal": "with that"}).whole == (
         "I can't help with that"
     )
+
+
+def test_a_filter_that_lets_nothing_be_said_is_an_error() -> None:
+    assert chunks({"content": "so "}, finish="content_filter").whole == "so "
+    with pytest.raises(Unsupported):
+        chunks(finish="content_filter")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.drivers.models.chatlines import OllamaDialect
+from tests.drivers.models.chatlines import SHOW, OllamaDialect, own
 from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.playing import GO, answer, asking, served
 from tests.drivers.models.served import Counts, Fault, Turn
@@ -26,22 +26,6 @@ def make(url, info, key, idle):
     return OllamaModel(
         "acme/m", url, "there", info=info, key=key, idle=idle, how=Ollama(keep="10m")
     )
-
-
-def own(tokens: int) -> dict:
-    info = {"general.architecture": "qwen2", "qwen2.context_length": tokens}
-    return {"capabilities": ["completion", "tools"], "model_info": info}
-
-
-class Showing(OllamaDialect):
-    """A server that tells the window of its model when it is asked, which is its first turn."""
-
-    window = 32768
-
-    def frames(self, turn):
-        if turn.pieces == ("show",):
-            return [json.dumps(own(self.window)).encode()]
-        return super().frames(turn)
 
 
 class TestOllama(Conformance):
@@ -80,28 +64,35 @@ class TestOllama(Conformance):
 class TestWindows:
     """The model's own window, and servers that cut without a word."""
 
-    dialect = Showing(make)
+    dialect = OllamaDialect(make)
 
     @pytest.mark.parametrize("read", [900, 32768])
     @served
     async def test_a_prompt_that_was_cut_is_an_error(self, model, server, read) -> None:
-        server.queue = [Turn(("show",)), Turn(("sure",), counts=Counts(read, 5))]
+        server.queue = [SHOW, Turn(("sure",), counts=Counts(read, 5))]
         with pytest.raises(TooBig, match="cut"):
             await answer(model, asking(say("user", LONG)))
 
     @served
     async def test_a_prompt_that_was_read_is_none(self, model, server) -> None:
-        server.queue = [Turn(("show",)), Turn(("sure",), counts=Counts(TOKENS, 5))]
+        server.queue = [SHOW, Turn(("sure",), counts=Counts(TOKENS, 5))]
         assert (await answer(model, asking(say("user", LONG)))).whole == "sure"
         server.queue = [Turn(("again",), counts=Counts(TOKENS, 5))]
         assert (await answer(model, asking(say("user", LONG)))).whole == "again"
         assert [r.path for r in server.requests] == ["/api/show", "/api/chat", "/api/chat"]
 
     @served
+    async def test_a_server_that_tells_nothing_is_asked_once(self, model, server) -> None:
+        server.queue = [Fault("status", 500), Turn(("sure",), counts=Counts(TOKENS, 5))]
+        assert (await answer(model, asking(say("user", LONG)))).whole == "sure"
+        await answer(model, asking())
+        assert [r.path for r in server.requests] == ["/api/show", "/api/chat", "/api/chat"]
+
+    @served
     async def test_the_models_own_window_counts_if_it_is_smaller(self, model, server) -> None:
-        server.dialect = Showing(make)
+        server.dialect = OllamaDialect(make)
         server.dialect.window = 4096
-        server.queue = [Turn(("show",))]
+        server.queue = [SHOW]
         with pytest.raises(TooBig, match="4096"):
             await answer(model, asking(say("user", LONG)))
         assert model.info.window == 4096
@@ -111,7 +102,16 @@ class TestWindows:
 
 @pytest.mark.parametrize(
     ("shown", "window"),
-    [(own(4096), 4096), ({}, None), ({"model_info": None}, None), (own("x"), None), (own(0), None)],
+    [
+        (own(4096), 4096),
+        ({}, None),
+        (None, None),
+        ([1], None),
+        ({"model_info": [1]}, None),
+        ({"model_info": None}, None),
+        (own("x"), None),
+        (own(0), None),
+    ],
 )
 def test_what_a_server_tells_of_a_window(shown, window) -> None:
     assert window_of(shown) == window

@@ -8,7 +8,7 @@ from tests.drivers.models.playing import INFO, answer, asking, served
 from tests.drivers.models.responses import ResponsesDialect
 from tests.drivers.models.served import Fault, Turn
 
-from oros.abi.errors import BadReply, Busy, DeviceFailed, OrosError
+from oros.abi.errors import BadReply, Busy, DeviceFailed, OrosError, Unsupported
 from oros.abi.message import Message, ReasoningPart, TextPart, say
 from oros.drivers.models.openai.driver import ResponsesModel
 from oros.drivers.models.openai.quirks import PLATFORMS
@@ -96,11 +96,20 @@ def test_stop_strings_are_watched_here() -> None:
     assert draft.usage.micros > 0
 
 
+SAID = {"type": "response.output_text.delta", "output_index": 0, "delta": "hello"}
+
+
 @pytest.mark.parametrize(
     ("why", "finish"), [("max_output_tokens", "length"), ("content_filter", "stop")]
 )
 def test_why_an_answer_is_incomplete(why, finish) -> None:
-    assert folded(over("incomplete", incomplete_details={"reason": why})).finish == finish
+    assert folded(SAID, over("incomplete", incomplete_details={"reason": why})).finish == finish
+
+
+def test_an_answer_that_was_declined_is_an_error_that_is_not_tried_again() -> None:
+    with pytest.raises(Unsupported) as caught:
+        folded(over("incomplete", incomplete_details={"reason": "content_filter"}))
+    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,10 @@ def answered(message: Message, by: str, names: Names, ids: Ids) -> list[dict[str
         else:
             seal = kept["signature"]
             found.append({"type": "thinking", "thinking": part.thought, "signature": seal})
-    return found + words(text[chars:]) + calls[asks:]
+    found += words(text[chars:]) + calls[asks:]
+    while found and "thinking" in found[-1]["type"]:  # no turn may end with one
+        found.pop()
+    return found
 
 
 class Events(Fold):

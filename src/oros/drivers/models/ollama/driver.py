@@ -1,14 +1,12 @@
 """A model of an Ollama server, by its own API: the streaming driver in this dialect."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
-from oros.abi.errors import BadReply
 from oros.abi.message import Json
 from oros.abi.ports import ModelInfo, ModelRequest
-from oros.drivers.answers import refusal
 from oros.drivers.models.ollama.dialect import SMALL, Ollama, fits, text_of
-from oros.drivers.streaming import IDLE, StreamingModel, encoded, refused
+from oros.drivers.streaming import IDLE, StreamingModel, encoded
 from oros.drivers.wording import size
 
 BASE = "http://127.0.0.1:11434"
@@ -39,7 +37,7 @@ class OllamaModel(StreamingModel):
         self._knows = False
 
     async def _ready(self, request: ModelRequest) -> None:
-        """Never more than the window is sent. Raises: TooBig, and what `show` raises."""
+        """Never more than the window is sent. Raises: TooBig."""
         fits(request, self.info)
         if not self._knows and size(text_of(request)) > SMALL:
             own = window_of(await self._show())
@@ -48,23 +46,21 @@ class OllamaModel(StreamingModel):
                 self.info = replace(self.info, window=own)
                 fits(request, self.info)
 
-    async def _show(self) -> Mapping[str, Json]:
-        """What the server knows of the model. Raises: BadReply, and what a status means."""
+    async def _show(self) -> Json:
+        """What the server knows of the model; None if it does not tell: the answer is checked."""
         url, data = f"{self._base}/api/show", encoded({"model": self._model})
         async with self._opened().post(url, data=data, headers=self._headers()) as reply:
             if reply.status != 200:
-                raise await refusal(reply, refused, self._dialect.refused)
+                return None
             try:
-                found = await reply.json(content_type=None)
-            except ValueError as e:
-                raise BadReply("the server told of its model in no JSON") from e
-        if not isinstance(found, dict):
-            raise BadReply("the server told of its model in no object")
-        return found
+                return await reply.json(content_type=None)
+            except ValueError:
+                return None
 
 
-def window_of(shown: Mapping[str, Json]) -> int | None:
+def window_of(shown: Json) -> int | None:
     """The window that a model was made for, in tokens; None if the server does not tell."""
-    info = shown.get("model_info")
-    sizes = [v for k, v in info.items() if k.endswith(".context_length")] if info else []
+    info = shown.get("model_info") if isinstance(shown, dict) else None
+    known = info.items() if isinstance(info, dict) else ()
+    sizes = [v for k, v in known if k.endswith(".context_length")]
     return sizes[0] if sizes and isinstance(sizes[0], int) and sizes[0] > 0 else None

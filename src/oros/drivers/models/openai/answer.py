@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from oros.abi.errors import OrosError
+from oros.abi.errors import OrosError, Unsupported
 from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json
@@ -13,7 +13,7 @@ from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import error_of
 from oros.drivers.models.openai.stops import Stops
 from oros.drivers.streaming import Fold
-from oros.drivers.wording import priced, size
+from oros.drivers.wording import Names, priced, size
 
 
 class Answer(Fold):
@@ -47,6 +47,11 @@ class Answer(Fold):
         if self._stops is not None and (rest := self._stops.rest()):
             found.append(TextDelta(rest))
 
+    def declined(self) -> None:
+        """The platform's filter ended it. Raises: Unsupported, if nothing was said before."""
+        if not self._length:
+            raise Unsupported("the platform's filter declined to answer", "say it in other words")
+
     def failed(self, error: Json) -> OrosError:
         """An error amid a stream."""
         if not isinstance(error, dict):
@@ -68,6 +73,11 @@ class Answer(Fold):
 def by(quirks: Quirks, model: str) -> str:
     """Whose thoughts they are: a platform's, of one model; its seals open for no other."""
     return f"{quirks.platform}/{model}"
+
+
+def names_of(request: ModelRequest) -> Names:
+    """The names of a request's tools, as they are sent and understood."""
+    return Names(t.name for t in request.tools)
 
 
 def text_of(value: Json) -> str:

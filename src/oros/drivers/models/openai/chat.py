@@ -9,11 +9,19 @@ from oros.abi.ids import BlobId
 from oros.abi.message import AudioPart, ImagePart, Json, Message, ReasoningPart, TextPart, stands
 from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDelta
 from oros.drivers.media import SOUNDS, data_url, shown
-from oros.drivers.models.openai.answer import Answer, args_text, by, strict, text_of, usage_of
+from oros.drivers.models.openai.answer import (
+    Answer,
+    args_text,
+    by,
+    names_of,
+    strict,
+    text_of,
+    usage_of,
+)
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import OTHER_LIMIT
-from oros.drivers.wording import GO_ON
+from oros.drivers.wording import GO_ON, Ids
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
@@ -46,12 +54,13 @@ class Chat(OpenAIDialect):
             "stream": True,
         }
         body |= self.options(request)
+        names = names_of(request)
         if request.tools:
             body["tools"] = [
                 {
                     "type": "function",
                     "function": {
-                        "name": t.name,
+                        "name": names.said(t.name),
                         "description": t.about,
                         "parameters": dict(t.schema),
                     },
@@ -60,7 +69,7 @@ class Chat(OpenAIDialect):
             ]
         if request.schema is not None:
             body["response_format"] = self.shape(request.schema)
-        if quirks.begun == "continue" and gone_on(request, info):
+        if quirks.begun == "continue" and gone_on(request, info, quirks):
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
 
@@ -98,10 +107,11 @@ class Chat(OpenAIDialect):
         return Chunks(request, info, self.quirks, self.model, watch="stop" in self.without)
 
 
-def gone_on(request: ModelRequest, info: ModelInfo) -> bool:
+def gone_on(request: ModelRequest, info: ModelInfo, quirks: Quirks) -> bool:
     """Whether the last message is a partial answer that the model goes on from by itself."""
     last = request.messages[-1]
-    return last.role == "assistant" and last.partial and "resume" in info.cans
+    goes = quirks.begun and "resume" in info.cans
+    return bool(goes and last.role == "assistant" and last.partial)
 
 
 def conversation(
@@ -109,18 +119,14 @@ def conversation(
 ) -> list[dict[str, Json]]:
     """All messages; pictures that tools gave come after the last result, as a user's."""
     told: list[dict[str, Json]] = []
-    below: list[Json] = []
-    fetch = request.fetch
-
+    teller = Teller(request, info, quirks, by(quirks, model))
     for message in request.messages:
-        if below and message.role != "tool":
-            told.append({"role": "user", "content": [text_part(BELOW), *below]})
-            below = []
-        told.append(turn(message, by(quirks, model), info, quirks, fetch, below))
-    if below:
-        told.append({"role": "user", "content": [text_part(BELOW), *below]})
+        if message.role != "tool":
+            told += teller.shown_below()
+        told.append(teller.turn(message))
+    told += teller.shown_below()
     last = request.messages[-1]
-    if gone_on(request, info):
+    if gone_on(request, info, quirks):
         if quirks.begun == "prefix":
             told[-1]["prefix"] = True
     elif last.role == "assistant" and last.partial:
@@ -139,39 +145,62 @@ def in_words(schema: Mapping[str, Json], told: list[dict[str, Json]]) -> None:
         told.insert(0, {"role": "system", "content": words})
 
 
-def turn(
-    message: Message,
-    who: str,
-    info: ModelInfo,
-    quirks: Quirks,
-    fetch: Callable[[BlobId], bytes] | None,
-    below: list[Json],
-) -> dict[str, Json]:
-    """A message in this dialect; what a tool's may not hold goes `below`."""
-    found: dict[str, Json] = {"role": message.role}
-    parts = list(pieces(message, info, fetch))
-    if message.role == "tool":
-        found["tool_call_id"] = id_of(message.answers, quirks)
-        shows = [p for p in parts if p["type"] != "text"]
-        below += shows
-        parts = [text_part("[shown below]") if p in shows else p for p in parts]
-    plain = all(p["type"] == "text" for p in parts)
-    found["content"] = "".join(p["text"] for p in parts) if plain else parts
-    if message.role != "assistant":
+class Teller:
+    """Tells messages in this dialect, one after another."""
+
+    def __init__(self, request: ModelRequest, info: ModelInfo, quirks: Quirks, who: str) -> None:
+        self._fetch = request.fetch
+        self._info = info
+        self._quirks = quirks
+        self._who = who
+        self._names = names_of(request)
+        self._ids = Ids()
+        self._below: list[Json] = []
+
+    def shown_below(self) -> list[dict[str, Json]]:
+        """What results of tools may not hold, as a user's message; none if there is nothing."""
+        shows, self._below = self._below, []
+        return [{"role": "user", "content": [text_part(BELOW), *shows]}] if shows else []
+
+    def turn(self, message: Message) -> dict[str, Json]:
+        """A message. A result without its call, which left the window, is a user's words."""
+        parts = list(pieces(message, self._info, self._fetch))
+        found: dict[str, Json] = {"role": message.role}
+        if message.role == "tool":
+            known = self._ids.answered(message.answers)
+            if known is None:
+                found["role"] = "user"
+            else:
+                found["tool_call_id"] = self._id(known[0])
+                shows = [p for p in parts if p["type"] != "text"]
+                self._below += shows
+                parts = [text_part("[shown below]") if p in shows else p for p in parts]
+        plain = all(p["type"] == "text" for p in parts)
+        found["content"] = "".join(p["text"] for p in parts) if plain else parts
+        return self._answer(message, found) if message.role == "assistant" else found
+
+    def _answer(self, message: Message, found: dict[str, Json]) -> dict[str, Json]:
+        """What a model said: its thoughts and its calls beside its words."""
+        mine = [p for p in message.parts if isinstance(p, ReasoningPart) and p.by == self._who]
+        thought(mine, found, self._quirks, owed=bool(message.asks) and self._quirks.owed)
+        if message.asks:
+            found["tool_calls"] = [
+                {
+                    "id": self._id(self._ids.asked(a)),
+                    "type": "function",
+                    "function": {"name": self._names.said(a.name), "arguments": args_text(a)},
+                }
+                for a in message.asks
+            ]
+            found["content"] = found["content"] or None
         return found
-    mine = [p for p in message.parts if isinstance(p, ReasoningPart) and p.by == who]
-    thought(mine, found, quirks, owed=bool(message.asks) and quirks.owed)
-    if message.asks:
-        found["tool_calls"] = [
-            {
-                "id": id_of(a.id, quirks),
-                "type": "function",
-                "function": {"name": a.name, "arguments": args_text(a)},
-            }
-            for a in message.asks
-        ]
-        found["content"] = found["content"] or None
-    return found
+
+    def _id(self, mark: str) -> str:
+        """A call's id as the server takes it: its own, or one made of it."""
+        size = self._quirks.ids
+        if not size or (len(mark) == size and mark.isalnum()):
+            return mark
+        return hashlib.sha256(mark.encode()).hexdigest()[:size]
 
 
 def thought(
@@ -225,13 +254,6 @@ def text_part(text: str) -> dict[str, Json]:
     return {"type": "text", "text": text}
 
 
-def id_of(mark: str, quirks: Quirks) -> str:
-    """A call's id as the server takes it: its own, or one made of it."""
-    if not quirks.ids or (len(mark) == quirks.ids and mark.isascii() and mark.isalnum()):
-        return mark
-    return hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest()[: quirks.ids]
-
-
 class Chunks(Answer):
     """Folds the chunks of a stream into deltas."""
 
@@ -247,6 +269,7 @@ class Chunks(Answer):
         super().__init__(request, info, watch=watch)
         self._by = by(quirks, model)
         self._apart = quirks.apart
+        self._names = names_of(request)
         self._calls: list[tuple[int, str, str]] = []  # (index, id, name) as the server has them
         self._details: dict[int, dict[str, Json]] = {}
 
@@ -266,6 +289,8 @@ class Chunks(Answer):
             if len(delta) > 1 or not content:
                 self._more(delta, found)
             if ended := choice.get("finish_reason"):
+                if ended == "content_filter":
+                    self.declined()
                 finish = FINISHES.get(ended, "stop")
                 self.ended("calls" if self._calls and finish == "stop" else finish, found)
 
@@ -303,7 +328,8 @@ class Chunks(Answer):
             self._calls.append((index, mark, name))
         elif name == self._calls[slot][2]:
             name = ""
-        found.append(AskDelta(slot, mark, name, text_of(function.get("arguments"))))
+        args = text_of(function.get("arguments"))
+        found.append(AskDelta(slot, mark, self._names.meant(name), args))
 
     def _detail(self, detail: Mapping[str, Json]) -> None:
         """A piece of what OpenRouter wants back whole."""

@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping
 from oros.abi.message import ImagePart, Json, Message, ReasoningPart, stands
 from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDelta
 from oros.drivers.media import data_url, shown
-from oros.drivers.models.openai.answer import Answer, args_text, by, strict, text_of, usage_of
+from oros.drivers.models.openai.answer import (
+    Answer,
+    args_text,
+    by,
+    names_of,
+    strict,
+    text_of,
+    usage_of,
+)
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import Quirks
-from oros.drivers.wording import GO_ON
+from oros.drivers.wording import GO_ON, Ids, Names
 
 
 class Responses(OpenAIDialect):
@@ -19,10 +27,14 @@ class Responses(OpenAIDialect):
 
     def parameters(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request, before what this server takes no more is left out."""
-        who = by(self.quirks, model)
+        who, names, ids = by(self.quirks, model), names_of(request), Ids()
         body: dict[str, Json] = {
             "model": model,
-            "input": [i for m in request.messages for i in items(m, request, who, info)],
+            "input": [
+                item
+                for message in request.messages
+                for item in items(message, request, who, info, names, ids)
+            ],
             "max_output_tokens": request.max_tokens,
             "temperature": request.temperature,
             "stream": True,
@@ -43,7 +55,7 @@ class Responses(OpenAIDialect):
             body["tools"] = [
                 {
                     "type": "function",
-                    "name": t.name,
+                    "name": names.said(t.name),
                     "description": t.about,
                     "parameters": dict(t.schema),
                     "strict": False,  # by default all arguments would be required
@@ -67,14 +79,18 @@ class Responses(OpenAIDialect):
 
 
 def items(
-    message: Message, request: ModelRequest, who: str, info: ModelInfo
+    message: Message, request: ModelRequest, who: str, info: ModelInfo, names: Names, ids: Ids
 ) -> Iterable[dict[str, Json]]:
-    """A message as items: its thoughts, its words, its calls."""
-    if message.role == "tool":
+    """A message as items: its thoughts, its words, its calls.
+
+    A result without its call, which left the window, is a user's words.
+    """
+    known = ids.answered(message.answers) if message.role == "tool" else None
+    if known is not None:
         parts = content(message, request, info)
         plain = all(p["type"] == "input_text" for p in parts)
         output: Json = "".join(p["text"] for p in parts) if plain else parts
-        yield {"type": "function_call_output", "call_id": message.answers, "output": output}
+        yield {"type": "function_call_output", "call_id": known[0], "output": output}
         return
     for part in message.parts:
         if isinstance(part, ReasoningPart) and part.by == who and part.opaque:
@@ -85,9 +101,10 @@ def items(
             yield {"type": "message", "role": "assistant", "content": [said]}
     else:
         parts = content(message, request, info)
-        yield {"type": "message", "role": message.role, "content": parts}
+        role = "user" if message.role == "tool" else message.role
+        yield {"type": "message", "role": role, "content": parts}
     for ask in message.asks:
-        call = {"type": "function_call", "call_id": ask.id, "name": ask.name}
+        call = {"type": "function_call", "call_id": ids.asked(ask), "name": names.said(ask.name)}
         yield {**call, "arguments": args_text(ask)}
 
 
@@ -117,6 +134,7 @@ class Events(Answer):
         self._by = by(quirks, model)
         self._told: set[int] = set()  # items of which more than their beginning was streamed
         self._called = False
+        self._names = names_of(request)
         self._places: dict[str, int] = {}
 
     def heard(self, frame: dict[str, Json], found: list[Delta]) -> None:
@@ -156,7 +174,7 @@ class Events(Answer):
     def _begun(self, index: int, item: Mapping[str, Json], found: list[Delta]) -> None:
         if item["type"] == "function_call":
             self._called = True
-            found.append(AskDelta(index, text_of(item["call_id"]), text_of(item["name"])))
+            found.append(AskDelta(index, text_of(item["call_id"]), self._names.meant(item["name"])))
 
     def _whole(self, index: int, item: Mapping[str, Json], found: list[Delta]) -> None:
         """An item is whole: what of it was not streamed comes now, and what goes back as it is."""
@@ -185,6 +203,8 @@ class Events(Answer):
                 self.ended("calls" if self._called else "stop", found)
             case "incomplete":
                 why = (response.get("incomplete_details") or {}).get("reason")
+                if why == "content_filter":
+                    self.declined()
                 self.ended("stop" if why == "content_filter" else "length", found)
             case _:
                 raise self.failed(response.get("error") or response["status"])

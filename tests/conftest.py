@@ -1,4 +1,4 @@
-"""The suite's own modules tell what an assertion compared, too."""
+"""Before any test is read: modules that tests share tell what an assertion compared, too."""
 
 import pytest
 
