@@ -144,7 +144,7 @@ class Loop(Generic[S]):
 
     def _opened(self, job: Job[S], peers: list[Job[S]]) -> bool:
         """Give an answer its sequence, if there is room; worse levels give theirs up for it."""
-        need = len(job.tokens) - self.cache.begun(job.tokens) + SPARE
+        need = self.cache.needs(job.tokens) + SPARE
         promised = sum(j.left + SPARE for j in peers if j.held is not None)
         wanted = min(need + promised, self.cache.cells.size)
 

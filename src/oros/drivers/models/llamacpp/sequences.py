@@ -96,10 +96,10 @@ class Cache:
         """All sequences in the cache."""
         return tuple(self._held)
 
-    def begun(self, tokens: Sequence[int]) -> int:
-        """How many of the tokens need not be read."""
-        here = max((shared(h.tokens, tokens) for h in self._held), default=0)
-        return max(here, self._kept.best(tokens)[1])
+    def needs(self, tokens: Sequence[int]) -> int:
+        """Cells for these tokens beyond those of sequences that stay."""
+        busy = (shared(h.tokens, tokens) for h in self._held if h.busy)
+        return len(tokens) - max(busy, default=0)
 
     def open(self, owner: str, tokens: list[int]) -> Held | None:
         """A sequence for these tokens that holds as long a beginning as is known anywhere.
