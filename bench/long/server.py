@@ -77,13 +77,15 @@ class Strict(MockServer):
         fact = self.asked.get(said)
         results = [text_of(m["content"]) for m in since if m["role"] == "tool"]
         if fact is None:
-            if said in self.looks and not results:
+            if said in self.looks and not results and body.get("tools"):
                 return "", [], call("read", len(messages), path="/proc/self/status")
             return "", ["I see, ", "go ", "on."], None
         there = [text_of(m["content"]) for m in messages if fact.value in text_of(m["content"])]
         if there:
             self.answers[said] = how(there, results)
             return "", [fact.value], None
+        if not body.get("tools"):
+            return "", ["I do ", "not know."], None
         return self.look(said, results, len(messages))
 
     def spoken(self, messages) -> set[str]:

@@ -34,6 +34,7 @@ class Server:
         self.calls: list[tuple[str, dict]] = []
         self.session = ""
         self.fault = ""
+        self.page = 1
 
     def call(self, name: str, args: dict) -> dict:
         self.calls.append((name, args))
@@ -73,9 +74,10 @@ class Server:
             }
         elif method == "tools/list":
             at = int(params.get("cursor", 0))
-            reply["result"] = {"tools": self.tools[at : at + 1]}
-            if self.fault == "endless" or at + 1 < len(self.tools):
-                reply["result"]["nextCursor"] = str(at + 1 if self.fault != "endless" else 0)
+            reply["result"] = {"tools": self.tools[at : at + self.page]}
+            if self.fault == "endless" or at + self.page < len(self.tools):
+                after = 0 if self.fault == "endless" else at + self.page
+                reply["result"]["nextCursor"] = str(after)
         elif method == "tools/call":
             reply["result"] = self.call(params["name"], params["arguments"])
         headers = {"Mcp-Session-Id": self.session} if self.session else {}

@@ -12,7 +12,7 @@ it was written under. What a process trusts more than the writer, the writer can
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from oros.abi.errors import AccessDenied, Invalid, NotFound, TooBig
+from oros.abi.errors import AccessDenied, Invalid, NotFound, OrosError, TooBig
 from oros.abi.ids import PERSON, Pid
 from oros.abi.labels import USER, Integrity, Label, join
 from oros.abi.message import Json, Message, TextPart, say
@@ -267,18 +267,19 @@ class MemoryServer:
 
         Only what is trusted as the user's own words: so it changes nothing of what may be done.
         """
-        if not terms(text):
+        seen = self._scopes(Caller(pid, "", USER))
+        if not terms(text) or not seen.keys() & self._memory.store.scopes().keys():
             return None
-        who = Caller(pid, "", USER)
-        seen = self._scopes(who)
 
         def may(kept: Kept) -> bool:
             own = kept.row.label.integrity >= Integrity.USER and kept.row.label.readers is None
             return own and kept.scope != "always" and kept.row.at <= seen[kept.scope][1]
 
-        found = await self._memory.search(
-            list(seen), text, tokens=tokens, limit=MOST_HITS, only=may
-        )
+        asked = self._memory.search(list(seen), text, tokens=tokens, limit=MOST_HITS, only=may)
+        try:
+            found = await asked
+        except OrosError:
+            return None  # nobody asked for it: who searches is told what is wrong
         pages = [
             Page(n, "turn", say("user", h.kept.row.text, h.kept.row.label), 0, n)
             for n, h in enumerate(found.hits)
