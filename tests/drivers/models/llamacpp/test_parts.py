@@ -81,9 +81,20 @@ def test_on_a_machine_that_became_busy_all_ways_are_tried_again():
     curve, busy = Curve(2), False
     for at in range(200):
         busy = at >= 100
+        curve.idle()
         way = curve.best(1)
         curve.note(way, 5.0 if busy and way.threads == 2 else {2: 1.0, 1: 1.5}[way.threads])
+    curve.idle()
     assert curve.best(1) == Way(1, 1)
+
+
+def test_threads_change_only_when_nothing_is_at_work():
+    curve = Curve(2)
+    first = curve.best(1).threads
+    for at in range(60):
+        way = curve.best(1 + at % 8)
+        assert way.threads == first
+        curve.note(way, 1.0)
 
 
 @given(

@@ -5,11 +5,18 @@ fills in are read back at load, field by field, and anything else than what this
 say is refused.
 """
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 BUILD = "2026.10.11549"
+
+ERROR = 4
+"""The level of an error in the library's log."""
+
+KEPT: list[Any] = []
+"""Functions that the library calls; it holds no reference of its own."""
 
 DECLARED = """
 struct model; struct context; struct vocab; struct memory; struct sampler;
@@ -50,6 +57,7 @@ typedef struct { token_data *data; size_t size; int64_t selected; bool sorted; }
 typedef struct { bool no_perf; } chain_params;
 typedef struct { const char *role; const char *content; } chat_message;
 
+void llama_log_set(void (*)(int, const char *, void *), void *);
 void llama_backend_init(void);
 int64_t llama_time_us(void);
 bool llama_supports_gpu_offload(void);
@@ -129,9 +137,21 @@ def load() -> tuple[Any, Any]:
     ffi = cffi.FFI()
     ffi.cdef(DECLARED)
     lib = ffi.dlopen(str(next(Path(xllamacpp.__file__).parent.glob("xllamacpp.*.so"))))
+    quieted(ffi, lib)
     checked("context", lib.llama_context_default_params(), CONTEXT)
     checked("model", lib.llama_model_default_params(), MODEL)
     return ffi, lib
+
+
+def quieted(ffi: Any, lib: Any) -> None:
+    """Let the library say errors only: it tells of every change of threads."""
+
+    def said(level: int, text: Any, _: Any) -> None:
+        if level == ERROR:
+            sys.stderr.write(ffi.string(text).decode("utf-8", "replace"))
+
+    KEPT.append(ffi.callback("void(int, const char *, void *)", said))
+    lib.llama_log_set(KEPT[-1], ffi.NULL)
 
 
 def checked(what: str, params: Any, known: dict[str, float]) -> None:

@@ -15,7 +15,7 @@ PROBE = 6
 FADE = 0.1
 """What one more step weighs in a way's mean."""
 
-CHANGED = 1.6
+CHANGED = 2.0
 """So many times slower or faster than when it was tried: the machine is another one now."""
 
 
@@ -44,15 +44,26 @@ class Curve:
         self._threads = (threads, 1) if threads > 1 else (1,)
         self._known: dict[Way, Known] = {}
         self._trial: Way | None = None
+        self._count: int | None = None
+
+    def idle(self) -> None:
+        """Nothing is at work: only now may the number of threads change.
+
+        Sums come out a little different on another number, so that a greedy answer may take
+        another turn where two words are as good.
+        """
+        self._count = None
 
     def best(self, ready: int) -> Way:
         """The way to go for so many sequences (at least 1) that could take a step."""
-        ways = [Way(w, t) for w in WIDTHS if w <= ready for t in self._threads]
+        counts = self._threads if self._count is None else (self._count,)
+        ways = [Way(w, t) for w in WIDTHS if w <= ready for t in counts]
         trial = self._trial
-        if trial in ways and self._of(trial).steps <= PROBE:
-            return trial
-        self._trial = next((w for w in ways if self._of(w).steps <= PROBE), None)
-        return self._trial or max(ways, key=self.rate)
+        if trial not in ways or self._of(trial).steps > PROBE:
+            trial = self._trial = next((w for w in ways if self._of(w).steps <= PROBE), None)
+        found = trial or max(ways, key=self.rate)
+        self._count = found.threads
+        return found
 
     def _of(self, way: Way) -> Known:
         return self._known.setdefault(way, Known())

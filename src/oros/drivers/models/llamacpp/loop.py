@@ -110,6 +110,8 @@ class Loop(Generic[S]):
         """Stop an answer; its sequence stays for whoever goes on with it."""
         if job in self.jobs:
             self.jobs.remove(job)
+            if not self.jobs:
+                self.curve.idle()
         if job.held is not None:
             self.cache.close(job.held)
             job.held = None
