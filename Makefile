@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
+.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -34,8 +34,14 @@ contracts: .venv/ready
 house: .venv/ready
 	$(BIN)/python tools/house.py
 
-test: .venv/ready
-	$(BIN)/python -m pytest -q
+# Two halves that know nothing of each other: `make -j2 check` runs them side by side.
+test: test-parts test-journeys
+
+test-parts: .venv/ready
+	$(BIN)/python -m pytest -q --ignore tests/journeys
+
+test-journeys: .venv/ready
+	$(BIN)/python -m pytest -q tests/journeys
 
 # What needs pandas, matplotlib, OCR or speech, in an environment that has those extras.
 DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py tests/services/index/test_speech.py tests/services/run/test_laundering.py::test_a_transcript_is_as_little_trusted_as_its_recording

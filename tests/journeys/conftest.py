@@ -151,6 +151,14 @@ def machine(tmp_path, mock_url):
     found.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, mock_url):
+    """One machine for tests that leave it as it was."""
+    found = Machine(tmp_path_factory.mktemp("shared"), mock_url)
+    yield found
+    found.close()
+
+
 @pytest.fixture
 def slow(tmp_path, slow_url):
     found = Machine(tmp_path, slow_url)
@@ -158,10 +166,18 @@ def slow(tmp_path, slow_url):
     found.close()
 
 
+@pytest.fixture(scope="session")
+def read_before(tmp_path_factory):
+    """What a machine with the built-in model has read: the next one need not read it anew."""
+    return tmp_path_factory.mktemp("read") / "cache"
+
+
 @pytest.fixture
-def boxed(tmp_path, mock_url):
+def boxed(tmp_path, mock_url, read_before):
     """A machine with the built-in model, fetched once for all into the user's own folder."""
     found = Machine(tmp_path, mock_url)
+    if read_before.exists():
+        shutil.copytree(read_before, found.home / "cache")
     found.configure(default="local")
     (found.home / "models").mkdir()
     for file in MODELS.glob("*.gguf") if MODELS.exists() else ():
@@ -176,3 +192,4 @@ def boxed(tmp_path, mock_url):
             if not (MODELS / file.name).exists():
                 shutil.copy(file, MODELS / file.name)
     found.close()
+    shutil.copytree(found.home / "cache", read_before, dirs_exist_ok=True)

@@ -1,8 +1,10 @@
 """Somebody who may write to the store rewrites what happened; the seals tell."""
 
+import shutil
 import sqlite3
 
 import pytest
+from tests.journeys.conftest import Machine
 from tests.journeys.test_changes import goal
 
 from oros.abi import chain
@@ -12,9 +14,10 @@ from oros.abi.ports import Row
 WROTE = ["write", {"path": "/work/a", "text": "one"}]
 
 
-@pytest.fixture
-def sealed(machine):
+@pytest.fixture(scope="module")
+def once_sealed(tmp_path_factory, mock_url):
     """A machine with some history that is sealed, halted; the seal."""
+    machine = Machine(tmp_path_factory.mktemp("sealed"), mock_url)
     for _ in range(2):
         pid = machine.start(goal(WROTE), "-p", "steps")
         assert machine.oros("wait", str(pid)).returncode == 0
@@ -28,6 +31,16 @@ def sealed(machine):
     assert (machine.home / "seal.key").stat().st_mode & 0o777 == 0o600
     machine.oros("halt")
     return machine, first["seal"]
+
+
+@pytest.fixture
+def sealed(once_sealed, machine):
+    """A copy of it, to be harmed; the seal."""
+    original, seal = once_sealed
+    shutil.rmtree(machine.home)
+    whiteouts = shutil.ignore_patterns("layers")  # which not everybody may copy
+    shutil.copytree(original.home, machine.home, ignore=whiteouts)
+    return machine, seal
 
 
 def store(machine) -> sqlite3.Connection:

@@ -12,7 +12,7 @@ from tests.journeys.conftest import Machine, ends
 from tests.journeys.test_bad_input import says
 
 SLOW_STEPS = (
-    '[[mock turns=3 tool=write args={"path":"n.txt","text":"hi"} tokens=40 final=finished]]'
+    '[[mock turns=3 tool=write args={"path":"n.txt","text":"hi"} tokens=24 final=finished]]'
 )
 FULL = 28
 

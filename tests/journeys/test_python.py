@@ -57,9 +57,10 @@ def test_a_copy_knows_what_its_original_knew_and_goes_its_own_way(machine) -> No
     assert [outcomes(machine, p)[-1]["value"] for p in (copy, pid)] == ["[1, 2]"] * 2
 
 
-def test_the_doctor_tells_how_python_runs(machine) -> None:
-    found = machine.json("doctor")["python"]
-    assert found["warm"], found
+def test_the_doctor_tells_how_python_runs_and_what_is_read(machine) -> None:
+    found = machine.json("doctor")
+    assert found["python"]["warm"], found
+    assert found["read"]["text"].endswith(": yes")
 
 
 def test_the_whole_of_a_long_output_can_be_read(machine) -> None:

@@ -18,13 +18,13 @@ def test_int_keeps_what_was_said_and_a_message_goes_on(slow) -> None:
 
 
 def test_stop_and_cont_go_on_from_the_partial_text(slow) -> None:
-    pid = slow.start("[[mock tokens=40 final=begin]]")
+    pid = slow.start("[[mock tokens=25 final=begin]]")
     slow.until(pid, lambda _: slow.client().query("live", pid=pid)["text"])
     slow.oros("kill", "-STOP", str(pid))
     assert slow.until(pid, lambda r: r["state"] == "stopped")
     slow.oros("kill", "-CONT", str(pid))
     whole = slow.oros("wait", str(pid)).stdout
-    other = slow.oros("run", "[[mock tokens=40 final=begin]]").stdout
+    other = slow.oros("run", "[[mock tokens=25 final=begin]]").stdout
     assert whole.split() == other.split()
 
 
@@ -36,7 +36,7 @@ def test_term_ends_it_with_its_own_status(slow) -> None:
 
 
 def test_steering_comes_into_the_live_turn(slow) -> None:
-    pid = slow.start(LONG)
+    pid = slow.start("[[mock tokens=60 final=begin]]")
     slow.until(pid, lambda r: r["on"] == "model")
     slow.oros("kill", "-USR1", str(pid), "be brief")
     slow.until(pid, lambda r: r["calls"] >= 2)

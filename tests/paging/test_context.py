@@ -204,3 +204,15 @@ def test_what_was_recalled_leaves_without_a_line() -> None:
     context.take(Evicted((2,)))
     assert context.earlier() is None
     assert context.unsummed() == ()
+
+
+@given(st.integers(500, 30_000), st.integers(1000, 4000), st.floats(0.4, 2.0))
+def test_what_the_model_has_not_seen_yet_is_cut_and_stays(length, room, ratio) -> None:
+    context = filled([(True, "seen " * 200)] * 6)
+    context.ratio, context.counted = ratio, len(context.pages)
+    context.add("turn", Message("assistant", (), (Ask("k", "read", {"path": "/a"}),)))
+    last = context.add("turn", Message("tool", (TextPart("x" * length),), answers="k"))
+    fitted(context, room)
+    assert last.resident
+    assert context.tokens + context.caution <= room
+    assert len(last.shown.text) >= min(length, LEAST_CHARS)

@@ -22,7 +22,9 @@ class Overlay:
     `path` is where it is seen inside, `base` the host's folder under it, which is never written;
     `lowers` are trees in overlay format over the base, the topmost first. `size` in bytes and
     `inodes` bound what may be changed: past them the job gets ENOSPC. The bytes count as the job's
-    memory too. While the job runs, nothing may write to the base or the lowers.
+    memory too. While the job runs, nothing may write to the base or the lowers. With `right` "r"
+    nothing can be changed; unlike a plain read-only bind it does not lead to who listens at a
+    socket in the folder, or reads a fifo there.
     """
 
     path: str
@@ -30,6 +32,7 @@ class Overlay:
     lowers: tuple[str, ...] = ()
     size: int = 256 << 20
     inodes: int = 50_000
+    right: Literal["r", "rw"] = "rw"
 
 
 @dataclass(frozen=True, slots=True)

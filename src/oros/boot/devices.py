@@ -24,6 +24,7 @@ from oros.services.console import Query
 from oros.services.files.below import Below
 from oros.services.homes import Home, Homes
 from oros.services.index.indexes import IndexedSpace, Space
+from oros.services.index.kinds import kinds
 from oros.services.layers.workspaces import Workspaces
 from oros.services.proc import ProcServer
 from oros.services.races import Call, Races
@@ -165,9 +166,11 @@ class Devices:
         return {"doctor": self.doctor}
 
     async def doctor(self, _: Mapping[str, Json]) -> Json:
-        """What the sandbox holds on this machine, found by running it."""
+        """What the sandbox holds on this machine, found by running it; what can be read here."""
         report = await self._sandbox.probe()
         loaded: Mapping[str, str] = {}
+        documents = self._mind.documents
+        hears = "" if documents is None else documents.reader.reads("wav")
         with suppress(OrosError):  # `broken` says why
             loaded = (await self.cells.source()).loaded
         return {
@@ -182,6 +185,7 @@ class Devices:
                 "why": self.cells.broken,
                 "loaded": dict(loaded),
             },
+            "read": dict(kinds(hears)),
         }
 
 

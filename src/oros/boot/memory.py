@@ -33,6 +33,8 @@ from oros.services.secrets.vault import Vault
 from oros.services.weights.catalog import EARS, MINILM
 from oros.services.weights.pull import first_of, place
 
+FOREVER = 1e12
+"""More seconds than anything is kept for."""
 NEEDS = ("onnxruntime", "tokenizers", "numpy")
 
 
@@ -117,9 +119,13 @@ class Mind:
     def queries(self) -> dict[str, Query]:
         """Questions about memory."""
 
-        async def rows(_: Mapping[str, Json]) -> Json:
+        async def rows(args: Mapping[str, Json]) -> Json:
+            scope, name, older = args.get("scope"), args.get("name"), args.get("older")
             scopes = [s for s in self.rows.scopes() if not s.startswith("files:")]
-            return [row(k) for s in sorted(scopes) for k in await self.memory.rows(s)]
+            scopes = sorted(s for s in scopes if scope in (None, s))
+            before = float("inf") if older is None else self._clock.wall() - seconds(older)
+            found = [k for s in scopes for k in await self.memory.rows(s, name and str(name))]
+            return [row(k) for k in found if k.row.at <= before]
 
         async def why(args: Mapping[str, Json]) -> Json:
             kept = await self.memory.get(number(args))
@@ -137,14 +143,23 @@ class Mind:
             return {"id": await self.memory.correct(number(args), str(args.get("text", "")), USER)}
 
         async def forget(args: Mapping[str, Json], _: Report) -> Json:
-            ids = [number({"id": i}) for i in args.get("ids") or ()]
-            for one in ids:
-                await self.memory.get(one)
-            gone = await self.memory.forget(*ids)
+            gone = await self.memory.forget(*await self._there(args))
             await self.memory.compact()
             return {"forgotten": gone}
 
-        return {"memory.correct": correct, "memory.forget": forget}
+        async def expire(args: Mapping[str, Json], _: Report) -> Json:
+            left = args.get("seconds")
+            left = None if left is None else seconds(left)
+            return {"expire": await self.memory.until(await self._there(args), left)}
+
+        return {"memory.correct": correct, "memory.forget": forget, "memory.expire": expire}
+
+    async def _there(self, args: Mapping[str, Json]) -> list[int]:
+        """The rows that are named, all of which there are. Raises: Invalid, NotFound."""
+        ids = [number({"id": i}) for i in args.get("ids") or ()]
+        for one in ids:
+            await self.memory.get(one)
+        return ids
 
     def _by(self, kept: Kept) -> Json:
         pid = Pid(kept.row.by[0])
@@ -180,6 +195,17 @@ def row(kept: Kept) -> dict[str, Json]:
         "text": found.text, "at": found.at, "from": found.by[0], "expires": found.expires,
         "integrity": int(found.label.integrity), "origins": sorted(found.label.origins),
     }  # fmt: skip
+
+
+def seconds(value: Json) -> float:
+    """A span of time, at least 0; from a query it is a text. Raises: Invalid."""
+    try:
+        found = float(str(value))
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < FOREVER:
+        raise Invalid(f"{value!r} is no number of seconds")
+    return found
 
 
 def number(args: Mapping[str, Json]) -> int:

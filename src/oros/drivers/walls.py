@@ -95,5 +95,5 @@ class Walls:
         return {
             "uid": self.uid,
             "layers": [*over.lowers, over.base],
-            "overlay": {"path": over.path, "size": over.size, "inodes": over.inodes},
+            "overlay": {n: getattr(over, n) for n in ("path", "size", "inodes", "right")},
         }

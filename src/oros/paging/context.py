@@ -82,6 +82,12 @@ class Page:
         others = tuple(p for p in self.message.parts if not isinstance(p, TextPart))
         return replace(self.message, parts=(TextPart(text), *others))
 
+    @property
+    def shown_part(self) -> float:
+        """The part of it that stands in the window while it is resident."""
+        length = len(self.message.text)
+        return min(1.0, (self.kept + len(CUT) + 8) / max(1, length)) if self.kept else 1.0
+
 
 def size(text: str) -> float:
     """Tokens of a text, as a guess that is seldom too low."""
@@ -149,10 +155,7 @@ class Context:
 
     def held(self, page: Page) -> int:
         """Tokens that a page takes of the window, as well as is known."""
-        tokens: float = page.tokens if page.exact else page.tokens * self.ratio
-        if page.kept:
-            tokens *= min(1.0, (page.kept + len(CUT) + 8) / max(1, len(page.message.text)))
-        return int(tokens) + 1
+        return int(page.shown_part * page.tokens * (1.0 if page.exact else self.ratio)) + 1
 
     @property
     def owners(self) -> tuple[int, ...]:
@@ -176,13 +179,16 @@ class Context:
         """For a reservation: an estimate, never below that of an uncorrected count."""
         return int(self.tokens * max(1.0, 1 / self.ratio)) + 1
 
+    def caution_of(self, page: Page) -> float:
+        """What a page may hold beyond what it counts for, as no model has read it yet."""
+        if page.exact or page.id < self.counted or self.ratio >= 1:
+            return 0.0
+        return page.tokens * page.shown_part * (1 - self.ratio)
+
     @property
     def caution(self) -> int:
-        """What the window may hold beyond `tokens`: pages that no model has read yet."""
-        if self.ratio >= 1:
-            return 0
-        new = (p.tokens for p in self.pages[self.counted :] if p.resident and not p.exact)
-        return int(sum(new) * (1 - self.ratio))
+        """What the window may hold beyond `tokens`."""
+        return int(sum(self.caution_of(p) for p in self.pages[self.counted :] if p.resident))
 
     @property
     def label(self) -> Label:
@@ -294,7 +300,7 @@ class Context:
             if excess <= 0 or length <= LEAST_CHARS or page.message.partial:
                 break
             part = size(page.message.text) / max(1.0, size(written(page.message)))
-            a_char = self.held(page) * part / length
+            a_char = (self.held(page) + self.caution_of(page)) * part / length
             keep = max(LEAST_CHARS, length - int(excess / max(a_char, 1e-6)) - len(CUT) - 16)
             excess -= int((length - keep - len(CUT)) * a_char)
             cuts.append((page.id, keep))

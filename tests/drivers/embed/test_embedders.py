@@ -4,7 +4,10 @@ import asyncio
 import importlib.util
 import json
 import math
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +50,7 @@ class Server:
             case "zero":
                 return web.json_response({"data": [{"index": 0, "embedding": [0.0, 0.0]}]})
             case "hang":
-                await asyncio.sleep(5)
+                await asyncio.sleep(1)
             case code if code:
                 return web.Response(status=int(code), text='{"error": {"message": "no"}}')
         rows = [
@@ -234,3 +237,23 @@ def test_nobody_answers_and_a_query_may_be_told_apart() -> None:
         await embedder.close()
 
     asyncio.run(main())
+
+
+def test_the_library_reports_to_nobody(tmp_path) -> None:
+    """It would make a folder for its reports when it is loaded."""
+    pytest.importorskip("onnxruntime", reason="the extra `memory` is not installed")
+    source = (
+        "import contextlib, pathlib\n"
+        "from oros.abi.errors import NoDevice\n"
+        "from oros.drivers.embed.minilm.driver import Loaded\n"
+        "with contextlib.suppress(NoDevice):\n"
+        "    Loaded(pathlib.Path('none'), pathlib.Path('none'))\n"
+        "import sys; print('onnxruntime' in sys.modules)"
+    )
+    env = {n: v for n, v in os.environ.items() if not n.startswith(("ORT_", "XDG_")) and n != "CI"}
+    found = subprocess.run(
+        [sys.executable, "-c", source], env={**env, "HOME": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.stdout == "True\n", found.stderr
+    assert list(tmp_path.iterdir()) == []

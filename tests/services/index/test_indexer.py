@@ -199,3 +199,21 @@ def test_it_goes_on_by_itself(house):
 
     asyncio.run(main())
     assert house.reader.runs == 1
+
+
+def test_a_file_that_moved_or_was_copied_needs_no_new_vectors(house) -> None:
+    """Neither is the document read again nor its meaning asked for."""
+    text = "\n\n".join(f"Paragraph {n} tells of zebras and of {n} stripes." * 9 for n in range(40))
+    (house.top / "a.md").write_text(text)
+    house.index()
+    waiting = house.store.pending(1000)
+    assert len(waiting) > 8
+    house.store.use("given")
+    done = [(pair, bytes([n % 250, 0, 128, 63] * 4)) for n, pair in enumerate(waiting)]
+    house.store.embedded("given", done)
+    (house.top / "b.md").write_text(text)
+    (house.top / "sub").mkdir()
+    (house.top / "a.md").rename(house.top / "sub/c.md")
+    house.index()
+    assert {source for source, *_ in house.rows()} == {"b.md", "sub/c.md"}
+    assert house.store.pending(1000) == []

@@ -47,7 +47,7 @@ def test_a_full_disk_is_waited_out(house):
         (house.top / f"{n:02}.txt").write_text(f"file {n} " + f"word{n} " * 2000)
     db = house.store._writer
     ((pages,),) = db.execute("PRAGMA page_count")
-    db.execute(f"PRAGMA max_page_count={pages + 40}")
+    db.execute(f"PRAGMA max_page_count={pages + 120}")
     with pytest.raises(NoSpace):
         house.index()
     done = {source for source, *_ in house.rows()}

@@ -10,7 +10,7 @@ from oros.abi.labels import THIRD, USER
 from oros.drivers.clock.wall import WallClock
 from oros.services.memory import live
 from oros.services.memory.live import AT_ONCE, Memory
-from oros.services.memory.rows import Row
+from oros.services.memory.rows import Put, Row
 from oros.services.memory.store import Store
 
 SENSES = {"dog": 0, "puppy": 0, "bank": 1, "money": 1, "sea": 2, "ocean": 2}
@@ -130,3 +130,31 @@ def test_without_an_embedder_and_what_is_forgotten_is_written_over(tmp_path) -> 
     run(tmp_path, check)
     for path in tmp_path.iterdir():
         assert b"zyxwvut" not in path.read_bytes()
+
+
+def test_rows_of_a_source_like_another_take_its_vectors_over(tmp_path) -> None:
+    async def check(memory, store) -> None:
+        rows = [Row(f"sea {n}") for n in range(20)]
+        await memory.put("files:x", "a", rows)
+        await memory.settle()
+        senses.seen.clear()
+        changed = [*rows[:10], Row("a bank"), *rows[10:]]
+        await memory.put_all("files:x", [Put("b", rows, like="a"), Put("c", changed, like="a")])
+        assert {text for _, _, text in store.pending()} == {"a bank", "sea 10"}
+        await memory.settle()
+        assert set(senses.seen) == {"a bank", "sea 9\na bank", "sea 10", "a bank\nsea 10"}
+        made = vectors(store, "a")
+        again = [Row(r.text, label=USER) for r in rows]  # the same words, under another label
+        await memory.put_all("files:x", [Put("a", again, like="a")])
+        assert (store.pending(), vectors(store, "a")) == ([], made)
+        await memory.drop("files:x", "a")
+        assert vectors(store, "b") == made
+        assert len(made) == 20
+
+    def vectors(store, source: str) -> list[bytes]:
+        asked = "SELECT data FROM vector WHERE id=?"
+        kept = store.rows("files:x", source)
+        return [store._writer.execute(asked, (k.id,)).fetchone()[0] for k in kept]
+
+    senses = Senses()
+    run(tmp_path, check, senses)

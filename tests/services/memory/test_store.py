@@ -216,6 +216,16 @@ def test_rows_expire(store) -> None:
     assert store.scopes() == {}
 
 
+def test_an_expiry_is_set_taken_away_and_never_outlives_what_is_written_anew(store) -> None:
+    (one, two) = store.put("user", "k", [Row("amber"), Row("birch", expires=10.0)])
+    assert store.until([one], 5.0) == 1
+    assert store.until([two], None) == 1
+    assert [k.row.text for k in store.rows("user", now=6.0)] == ["birch"]
+    assert store.put("user", "k", [Row("amber"), Row("birch")]) == [one, two]
+    assert store.expire(99.0) == 0
+    assert [k.row.text for k in store.rows("user", now=99.0)] == ["amber", "birch"]
+
+
 def test_marks_are_kept_with_the_rows(store) -> None:
     store.put("files:/home/docs", "a.pdf", [], mark="unreadable")
     store.put("files:/home/docs", "b.txt", [Row("amber")], mark="hash")

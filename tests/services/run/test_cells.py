@@ -329,7 +329,7 @@ def test_nothing_is_left_open(bench) -> None:
 def test_a_read_only_folder_takes_nothing(bench, work, shelf, tmp_path) -> None:
     async def act(b: Bench):
         b.device._right = "r"
-        await b.run("open('x', 'w').write('1')")
+        assert "Read-only" in (await b.run("open('x', 'w').write('1')"))["error"]
         return await b.run("import os; os.listdir()")
 
     assert bench(act)["value"] == "[]"

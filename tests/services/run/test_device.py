@@ -1,5 +1,8 @@
 import asyncio
 import json
+import os
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +125,30 @@ def test_a_read_only_folder(work, space, shelf, user, bwrap, tmp_path) -> None:
     assert "Read-only" in got["error"]
     assert list(work.iterdir()) == []
     assert asyncio.run(device.reconcile(user, {})).error.code == "EAGAIN"
+
+
+@pytest.mark.parametrize("right", ["r", "rw"])
+def test_a_program_reaches_nobody_through_a_socket_in_the_folder(
+    work, space, shelf, user, bwrap, tmp_path, right
+) -> None:
+    """A read-only bind of a folder would: to connect is not to write."""
+    for place in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        place.chmod(0o755)
+    device = RunDevice(Means(bwrap, bwrap.python), space, shelf, right)
+    call = "import socket\nwith socket.socket(socket.AF_UNIX) as s: s.connect('door')"
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as door, socket.socket(socket.AF_UNIX) as visitor:
+        os.chdir(work)  # the path of a socket is short
+        try:
+            door.bind("door")
+            door.listen()
+            (work / "door").chmod(0o777)
+            visitor.connect("door")
+        finally:
+            os.chdir(here)
+        got = run(device, user, python=call).value
+    assert got["exit"] == 1
+    assert "refused" in got["error"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,10 +29,12 @@ from oros.services.index.marks import Mark, hidden, mark_of, read_mark
 from oros.services.index.scan import scan
 from oros.services.index.stage import Stage, called, ending_of, staged
 from oros.services.memory.live import Memory
-from oros.services.memory.rows import Row
+from oros.services.memory.rows import Put, Row
 from oros.services.threads import threaded
 
 MAX_TEXT = 64 << 20
+COMMIT = 16
+"""Files whose rows come into the store in one commit, at most."""
 BATCH, BATCH_BYTES = 64, 64 << 20
 """Files, and bytes of files, that one worker is given at most (one file may be larger)."""
 FEW = 4
@@ -63,6 +65,10 @@ class File:
     mark: Mark
     label: Label
     name: str = ""
+
+
+Kept = tuple[File, Sequence[Row], str]
+"""A file with its rows, and the source whose content is the same, "" for none."""
 
 
 class Indexer:
@@ -230,9 +236,9 @@ class Indexer:
             self._current = files[0].path
             answers = await self._documents.read(stage, [f.name for f in files])
             self.extracted += len(answers)
-            for file in files:
-                if file.name in answers:
-                    await self._keep(file, stage, answers[file.name])
+            done = [f for f in files if f.name in answers]
+            for part in [done[n : n + COMMIT] for n in range(0, len(done), COMMIT)]:
+                await self._put(await threaded(partial(self._cut, part, stage, answers)))
             files = [f for f in files if f.name not in answers]
 
     def _take(self, stage: Stage, paths: Sequence[str]) -> list[File | None]:
@@ -282,7 +288,7 @@ class Indexer:
         It was only touched then, or moved or copied: the rows are there, with another label.
         """
         if not file.name:
-            await self._put(file, [])
+            await self._put([(file, (), "")])
             return True
         marks = await self._known()
         source = self._alike.get(file.mark.hash, "")
@@ -294,11 +300,17 @@ class Indexer:
             return False
         now = file.mark
         file.mark = was._replace(size=now.size, mtime=now.mtime, inode=now.inode)
-        await self._put(file, [replace(k.row, label=file.label) for k in kept])
+        rows = [replace(k.row, label=file.label) for k in kept]
+        await self._put([(file, rows, show(source))])
         return True
 
-    async def _keep(self, file: File, stage: Stage, answer: Answer) -> None:
-        """Rows and mark of a file that was read."""
+    def _cut(
+        self, files: Sequence[File], stage: Stage, answers: Mapping[str, Answer]
+    ) -> list[Kept]:
+        """Rows and marks of files that were read."""
+        return [(f, self._rows(f, stage, answers[f.name]), "") for f in files]
+
+    def _rows(self, file: File, stage: Stage, answer: Answer) -> list[Row]:
         mark = file.mark._replace(hash=stage.hashes[file.name])
         if isinstance(answer, str):
             if answer.startswith("no text but "):
@@ -306,23 +318,29 @@ class Indexer:
             else:
                 reader = self._documents.reader.version
                 file.mark = mark._replace(error=answer, reader=reader)
-            await self._put(file, [])
-            return
+            return []
         file.mark = mark._replace(kind=answer.kind, note=answer.note)
         now, label = self._clock.wall(), file.label
-        cut = await threaded(lambda: list(pieces(answer.pages)))
-        rows = [Row(p.text, p.place, n, "file", label, at=now) for n, p in enumerate(cut)]
-        await self._put(file, rows)
+        return [
+            Row(p.text, p.place, n, "file", label, at=now)
+            for n, p in enumerate(pieces(answer.pages))
+        ]
 
-    async def _put(self, file: File, rows: Sequence[Row]) -> None:
-        file.mark, marks = file.mark._replace(rows=len(rows)), await self._known()
-        if rows or marks.get(file.path) != file.mark:
-            await self._memory.put(self.scope, show(file.path), rows, file.mark.text())
+    async def _put(self, found: Sequence[Kept]) -> None:
+        """Keep rows and marks, all in one commit."""
+        marks, puts = await self._known(), list[Put]()
+        for file, rows, like in found:
+            file.mark = file.mark._replace(rows=len(rows))
+            if rows or marks.get(file.path) != file.mark:
+                puts.append(Put(show(file.path), rows, file.mark.text(), like))
+        if puts:
+            await self._memory.put_all(self.scope, puts)
+        for file, *_ in found:
             self._new -= file.path not in marks
             marks[file.path] = file.mark
             self._alike[file.mark.hash] = file.path
-        self._bytes += file.mark.size
-        self._left = max(0, self._left - 1)
+            self._bytes += file.mark.size
+        self._left = max(0, self._left - len(found))
 
 
 def slowness(path: str) -> int:

@@ -18,7 +18,7 @@ from oros.abi.errors import Corrupt, NotFound
 from oros.drivers.store.sqlite import explained, take_lock, whole
 from oros.services.memory.rows import Count, Pair, Vector, tokens
 from oros.services.memory.schema import connect, open_file, salvage
-from oros.services.memory.table import CHAIN, EMPTY, PLACE, after
+from oros.services.memory.table import CHAIN, EMPTY, PLACE, after, befores
 from oros.services.memory.vectors import Vectors
 
 T = TypeVar("T")
@@ -175,9 +175,24 @@ class File:
                 return 0
             same = "SELECT 1 FROM seen WHERE id=? AND before=? AND text=?"
             found = [(pair[0], v) for pair, v in done if list(db.execute(same, pair))]
-            self._vectors.put(db, found)
-            db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
+            self._give(db, found)
         return len(found)
+
+    def _meant(
+        self, db: apsw.Connection, rows: Sequence[tuple[int, str, str, str]]
+    ) -> dict[tuple[str, str], Vector]:
+        """The vectors of a source's rows, by the text before each and its own."""
+        before = befores((i, text) for i, text, *_ in rows)
+        return {
+            (before[i], text): data
+            for i, text, *_ in rows
+            for (data,) in db.execute("SELECT data FROM vector WHERE id=?", (i,))
+        }
+
+    def _give(self, db: apsw.Connection, found: Sequence[tuple[int, Vector]]) -> None:
+        """Rows have these vectors, and wait for none."""
+        self._vectors.put(db, found)
+        db.executemany("DELETE FROM pending WHERE id=?", [(i,) for i, _ in found])
 
     def rebuild(self) -> None:
         """Make both indexes anew from the rows."""

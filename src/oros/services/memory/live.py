@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from oros.abi.errors import OrosError
 from oros.abi.labels import Label
 from oros.abi.ports import Clock, Embedder
-from oros.services.memory.rows import Found, Kept, Pair, Row, Vector, near
+from oros.services.memory.rows import Found, Kept, Pair, Put, Row, Vector, near
 from oros.services.memory.store import Store
 from oros.services.threads import threaded
 
@@ -45,8 +45,12 @@ class Memory:
 
     async def put(self, scope: str, source: str, rows: Sequence[Row], mark: str = "") -> list[int]:
         """The rows of a source are these; see Store.put."""
-        ids = await threaded(lambda: self.store.put(scope, source, rows, mark))
-        await self._soon(ids)
+        return (await self.put_all(scope, [Put(source, rows, mark)]))[0]
+
+    async def put_all(self, scope: str, puts: Sequence[Put]) -> list[list[int]]:
+        """The rows of some sources, in one commit; see Store.put_all."""
+        ids = await threaded(lambda: self.store.put_all(scope, puts))
+        await self._soon([i for of in ids for i in of])
         return ids
 
     async def add(self, scope: str, source: str, row: Row) -> int:
@@ -66,6 +70,11 @@ class Memory:
         """Rows are gone; see Store.forget."""
         self._forgotten = True
         return await threaded(lambda: self.store.forget(*ids))
+
+    async def until(self, ids: Sequence[int], seconds: float | None) -> int:
+        """Rows expire in so many seconds, or never; see Store.until."""
+        when = None if seconds is None else self._clock.wall() + seconds
+        return await threaded(lambda: self.store.until(ids, when))
 
     async def drop(self, scope: str, source: str | None = None) -> int:
         """A source, or a whole scope, is gone."""

@@ -43,6 +43,20 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """The rows that a source shall have, and no others.
+
+    `mark` is kept with the source, in the same commit: what the caller wants to know of it later.
+    `like`: a source of the same scope with much the same rows; their vectors are taken over.
+    """
+
+    source: str
+    rows: Sequence[Row]
+    mark: str = ""
+    like: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A row that was found; a higher score is better, and means nothing beside another query's."""
 

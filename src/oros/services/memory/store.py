@@ -13,7 +13,7 @@ from oros.abi.errors import Invalid, NotFound
 from oros.abi.labels import Label
 from oros.services.memory import retrieve
 from oros.services.memory.file import File
-from oros.services.memory.rows import Found, Hit, Kept, Row, Vector
+from oros.services.memory.rows import Found, Hit, Kept, Put, Row, Vector
 from oros.services.memory.table import (
     COLUMNS,
     NAMED,
@@ -40,28 +40,39 @@ class Store(File):
     # ---- writing -------------------------------------------------------------------------------
 
     def put(self, scope: str, source: str, rows: Sequence[Row], mark: str = "") -> list[int]:
-        """The rows of a source are these and no others; their ids, in order. All or nothing.
+        """The rows of a source are these and no others; their ids, in order. See `put_all`."""
+        return self.put_all(scope, [Put(source, rows, mark)])[0]
 
-        A row that was there (same text, label and kind) keeps its id and its vector. `mark` is kept
-        with the source, in the same commit: what the caller wants to know of it later.
+    def put_all(self, scope: str, puts: Sequence[Put]) -> list[list[int]]:
+        """The rows of some sources; for each their ids, in order. All or nothing.
+
+        A row that was there (same text, label and kind) keeps its id, its vector and its time, and
+        expires when the new one would.
         """
         with self._write() as db:
             at = scope_id(db, scope)
-            old = old_rows(db, at, source)
-            ids, new = assign(db, at, old, rows)
-            was = befores((i, text) for i, text, *_ in old)
-            now = befores(zip(ids, (r.text for r in rows), strict=True))
-            gone = [i for i in was if i not in now]
-            moved = [i for i in ids if i in was and was[i] != now[i]]
-            self._unindex(db, [*gone, *moved])
-            self._erase(db, [*gone, *(i for (i,) in db.execute(RETIRED, (at, source)))])
-            for n, (i, row) in enumerate(zip(ids, rows, strict=True)):
-                if i in new:
-                    insert(db, i, source, n, row)
-                else:
-                    db.execute("UPDATE row SET ord=?, place=? WHERE id=?", (n, row.place, i))
-            self._index(db, [*new, *moved])
-            db.execute("INSERT OR REPLACE INTO source VALUES(?,?,?)", (at, source, mark))
+            return [self._put(db, at, put) for put in puts]
+
+    def _put(self, db: apsw.Connection, at: int, put: Put) -> list[int]:
+        old = old_rows(db, at, put.source)
+        ids, new = assign(db, at, old, put.rows)
+        was = befores((i, text) for i, text, *_ in old)
+        now = befores(zip(ids, (r.text for r in put.rows), strict=True))
+        gone = [i for i in was if i not in now]
+        moved = [i for i in ids if i in was and was[i] != now[i]]
+        given = self._meant(db, old_rows(db, at, put.like)) if put.like else {}
+        self._unindex(db, [*gone, *moved])
+        self._erase(db, [*gone, *(i for (i,) in db.execute(RETIRED, (at, put.source)))])
+        for n, (i, row) in enumerate(zip(ids, put.rows, strict=True)):
+            if i in new:
+                insert(db, i, put.source, n, row)
+            else:
+                there = (n, row.place, row.expires, i)
+                db.execute("UPDATE row SET ord=?, place=?, expires=? WHERE id=?", there)
+        self._index(db, [*new, *moved])
+        keys = ((i, (now[i], r.text)) for i, r in zip(ids, put.rows, strict=True) if i in new)
+        self._give(db, [(i, given[key]) for i, key in keys if key in given])
+        db.execute("INSERT OR REPLACE INTO source VALUES(?,?,?)", (at, put.source, put.mark))
         return ids
 
     def add(self, scope: str, source: str, row: Row) -> int:
@@ -144,6 +155,13 @@ class Store(File):
                 db.execute("UPDATE OR REPLACE source SET name=? WHERE scope=? AND name=?", values)
                 db.execute("UPDATE row SET source=? WHERE scope=? AND source=?", values)
         return len(names)
+
+    def until(self, ids: Sequence[int], when: float | None) -> int:
+        """Rows expire then (seconds since 1970), or never; how many."""
+        with self._write() as db:
+            before = db.total_changes()
+            db.executemany("UPDATE row SET expires=? WHERE id=?", [(when, i) for i in ids])
+            return db.total_changes() - before
 
     def expire(self, now: float) -> int:
         """Forget what has expired; how many rows."""

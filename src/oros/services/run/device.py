@@ -183,7 +183,7 @@ class RunDevice:
                 demand(report, self._needs)
                 trees, view = await threaded(lambda: (stack.trees(), stack.view()))
             label = who.label | space.labels.within() | space.scoped(who.pid).within()
-            overlay = Overlay(HOME, str(space.base.live), tuple(trees))
+            overlay = Overlay(HOME, str(space.base.live), tuple(trees), right=self._right)
             ran = await self._ran(who, request, overlay)
             heard = frozenset(f"web:{f.host}" for f in ran.flows if f.down)
             label = label | Label(origins=heard) if heard else label
@@ -222,14 +222,10 @@ class RunDevice:
         limit = who.limits.seconds
         seconds = request.seconds if limit is None else max(0.1, min(request.seconds, limit))
         cpu = max(CPU_SECONDS, 4 * seconds)
-        bare = self._right == "r" and not overlay.lowers
         own = {f"{PACKAGES}/{n}": path for n, path in enumerate(self._means.packages)}
         binds = [Bind(host, path, "r") for path, host in own.items()]
         env = self._env() | ({"PYTHONPATH": ":".join(own)} if own else {})
-        if bare:
-            binds.append(Bind(overlay.base, HOME, "r"))
-        over = None if bare else overlay
-        return Job(argv, tuple(binds), HOME, stdin, env, seconds=seconds, cpu=cpu, overlay=over)
+        return Job(argv, tuple(binds), HOME, stdin, env, seconds=seconds, cpu=cpu, overlay=overlay)
 
     async def _taken(
         self, who: Caller, request: Request, ran: Ran, view: Root, label: Label

@@ -106,11 +106,11 @@ def budget(text: str) -> tuple[str, int | float]:
 
 
 def duration(text: str) -> float:
-    """Seconds: 90, 90s, 5m, 2h."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.lower())
+    """Seconds: 90, 90s, 5m, 2h, 30d."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd]?)", text.lower())
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 5m or 2h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; say 90s, 5m, 2h or 30d")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
 
 
 def signals(words: list[str]) -> list[str]:

@@ -80,6 +80,8 @@ class Loaded:
     """The model in memory."""
 
     def __init__(self, model: Path, tokenizer: Path) -> None:
+        # Since 1.29 it would report to its makers, and leave a folder in the user's home.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         try:
             import onnxruntime
             import tokenizers

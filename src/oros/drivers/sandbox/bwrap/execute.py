@@ -105,7 +105,7 @@ async def _started(
         if setup.uid is not None or layers:
             seen = _attached(folders, setup.stage, len(layers))
         if job.overlay is not None:  # before the job's folders, which may lie below it
-            over = Bind(f"{setup.stage}/over/seen", job.overlay.path, "rw")
+            over = Bind(f"{setup.stage}/over/seen", job.overlay.path, job.overlay.right)
             seen.insert(len(setup.python.binds), over)
         words = argv.options(job, seen, numbers, setup.python.path)
         args = file("args", "\0".join(words).encode(errors="surrogateescape"))

@@ -311,6 +311,8 @@ def lay(asked: Request, spaces: Spaces, user: int, mounts: int) -> int:
     mount("overlay", f"{at}/seen", NOSUID | NODEV, data)
     upper = os.open(f"{at}/up", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     seen = taken(f"{at}/seen")
+    if over["right"] == "r":
+        restrict(f"flags of {at}", seen, NOSUID | NODEV | READ_ONLY)
     os.chdir("/")
     call("umount of the layers", libc.umount2(os.fsencode(at), DETACH))
     attach(seen, at)

@@ -17,16 +17,23 @@ NEEDS = "a picture of text needs tesseract, or pip install 'oros[ocr]'"
 _DATA = "/usr/share/tesseract-ocr/*/tessdata", "/usr/share/tessdata"
 
 
-@cache
-def _languages() -> str:
-    """The languages of the tesseract data here, "" without any."""
+def tessdata() -> tuple[str, str]:
+    """The folder of the tesseract data here, and its languages; "" without any."""
     for pattern in _DATA:
         for folder in sorted(Path("/").glob(pattern.lstrip("/"))):
             found = sorted(p.stem for p in folder.glob("*.traineddata") if p.stem != "osd")
             if found:
-                os.environ["TESSDATA_PREFIX"] = str(folder)
-                return "+".join(found[:4])
-    return ""
+                return str(folder), "+".join(found[:4])
+    return "", ""
+
+
+@cache
+def _languages() -> str:
+    """The languages that are looked for, "" where there is no tesseract data."""
+    folder, found = tessdata()
+    if found:
+        os.environ["TESSDATA_PREFIX"] = folder
+    return found
 
 
 @cache
