@@ -1,8 +1,9 @@
-"""python -m bench.local.preemption: the decode loop itself, in this process: what preemption costs.
+"""python -m bench.local.preemption: the decode loop in this process, and what preemption costs.
 
 Prints the machine's curve (tokens a second by width and threads), then a figure beside its bar for:
-an answer that is put away ten times; a snapshot and its way back beside reading anew; eight answers
-beside the best single width; a fork; the first token of the foreground beside six in the background.
+an answer that is put away ten times; a snapshot and its way back beside reading anew; a fork; the
+first token of the foreground beside six in the background; eight answers beside the best single
+width, in turns, as the machine is seldom alone.
 """
 
 import argparse

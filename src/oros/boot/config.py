@@ -16,6 +16,12 @@ cans = ["tools", "image"]
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
 
+[models."mine"]                  # a file of weights of your own, run in the box
+gguf = "/home/ann/models/llama-3.2-3b-q4.gguf"
+window = 16384                   # less if memory is short
+slots = 4                        # answers that may be in the making side by side
+gpu_layers = -1                  # on a graphics card where the build has one; -1 is all
+
 [embed]                          # meaning for memory and search, by any such server
 base_url = "https://api.example.com/v1"
 model = "embed-1"
@@ -39,7 +45,7 @@ FILE = "config.toml"
 class RemoteModel:
     """A model behind an OpenAI-compatible server."""
 
-    base_url: str
+    base_url: str = ""
     model: str = ""
     key_env: str = ""
     window: int = 32768
@@ -48,6 +54,8 @@ class RemoteModel:
     cans: tuple[str, ...] = ("tools",)
     small: bool = False
     idle: float = 120.0
+    gguf: str = ""
+    gpu_layers: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,9 @@ def load(home: Path) -> Config:
         if not isinstance(model, dict):
             raise Invalid(f"{path}: models.{name} is no table")
         known(model, RemoteModel, f"{path}: models.{name}")
+        if not model.get("base_url") and not model.get("gguf"):
+            why = f"{path}: models.{name} has no base_url"
+            raise Invalid(why, "base_url for a server, gguf for a file of weights")
     try:
         found: Config = wire.decode(Config, wire.dumps(data))
     except Invalid as e:

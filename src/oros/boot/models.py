@@ -17,6 +17,9 @@ from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, de
 from oros.services.weights.pull import complete, place, pull, pull_all
 
 LOCAL = "local"
+LOCAL_CANS = frozenset({"schema", "grammar", "resume", "cancel", "count"})
+SLOTS = 4
+"""Answers of the model in the box that may be in the making; its worker shares the machine out."""
 
 
 class Models:
@@ -56,6 +59,8 @@ class Models:
 
     def _make(self, name: str) -> Model:
         remote = self._config.models.get(name)
+        if remote is not None and remote.gguf:
+            return own_model(name, remote, self._cache())
         if remote is not None:
             return remote_model(name, remote)
         spec = BY_NAME[name]
@@ -113,7 +118,7 @@ class Models:
         here = place(spec, self._folder).exists()
         state = "here" if here else f"to fetch: {spec.size / 1e9:.1f} GB"
         row: dict[str, Json] = {"name": spec.name, "state": state, "size": spec.size}
-        return row | {"window": spec.window, "slots": 1, "about": spec.about}
+        return row | {"window": spec.window, "slots": SLOTS, "about": spec.about}
 
     def _bundle_row(self, name: str) -> dict[str, Json]:
         """A model of several files as `oros models` shows it: no slots, as it answers nobody."""
@@ -169,16 +174,24 @@ def remote_model(name: str, remote: RemoteModel) -> Model:
     return model if "tools" in cans else ConstrainedModel(model)
 
 
+def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
+    """A file of weights that the configuration names, run in the box; tools are always made."""
+    info = ModelInfo(name, own.window, own.slots, LOCAL_CANS, own.price or (0, 0, 0), own.small)
+    path = Path(own.gguf).expanduser()
+    return ConstrainedModel(LlamaCppModel(path, info, keep=keep, gpu_layers=own.gpu_layers))
+
+
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
     """A model of the configuration as `oros models` shows it."""
-    row: dict[str, Json] = {"name": name, "state": "remote", "size": 0, "about": remote.base_url}
+    where, state = (remote.gguf, "here") if remote.gguf else (remote.base_url, "remote")
+    row: dict[str, Json] = {"name": name, "state": state, "size": 0, "about": where}
     return row | {"window": remote.window, "slots": remote.slots}
 
 
 def info_of(spec: Weights) -> ModelInfo:
     """What a built-in model is and can."""
-    cans = frozenset({"schema", "grammar", "resume", "cancel", "count"})
-    return ModelInfo(spec.name, spec.window, 1, cans, (0, 0, 0), small=True, about=spec.about)
+    price = (0, 0, 0)
+    return ModelInfo(spec.name, spec.window, SLOTS, LOCAL_CANS, price, small=True, about=spec.about)
 
 
 def elsewhere() -> list[Path]:

@@ -4,7 +4,6 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.drivers.models.llamacpp.toy import Box, uninterrupted
 
 PROMPTS = st.lists(st.integers(0, 2), min_size=1, max_size=40)

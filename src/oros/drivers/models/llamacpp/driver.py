@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from oros.abi.errors import BadReply, Corrupt, DeviceFailed, NoDevice, OrosError, TimedOut, TooBig
@@ -164,12 +165,18 @@ class LlamaCppModel:
             os.close(log)
 
     async def _answers(self) -> bool:
+        """Whether the worker has loaded; then its window is known, which memory may have cut."""
         try:
-            _, writer = await asyncio.open_unix_connection(self._address)
-        except OSError:
+            async with asyncio.timeout(self._idle):
+                reader, writer = await asyncio.open_unix_connection(self._address)
+                writer.write(b'{"do": "state"}\n')
+                line = await reader.readline()
+        except (OSError, TimeoutError):
             return False
         writer.close()
-        return True
+        if line:
+            self.info = replace(self.info, window=int(read(line)["window"]))
+        return bool(line)
 
     @property
     def _address(self) -> str:

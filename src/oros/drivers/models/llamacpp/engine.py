@@ -18,6 +18,9 @@ WINDOWS = 2
 """Windows of tokens that the cache has room for, where there is memory: an idle sequence costs a
 copy to put away, a cell that is not there costs nothing."""
 
+SMALLEST = 2048
+"""Tokens of a window that is had even where memory is short."""
+
 UNIFIED = 256
 """The library rounds the size of its cache up to this many tokens."""
 
@@ -43,7 +46,7 @@ class Settings:
     """How a model is loaded.
 
     The cache holds the tokens of a `window`, and more, up to `WINDOWS` of them, if they fit in
-    `memory` bytes. A step takes at most `batch` tokens.
+    `memory` bytes; if one does not, the window is smaller. A step takes at most `batch` tokens.
     """
 
     path: Path
@@ -118,7 +121,8 @@ class Engine:
             raise Refused(f"{settings.path.name} can't be loaded")
         self._vocab = lib.llama_model_get_vocab(self._model)
         trained = int(lib.llama_model_n_ctx_train(self._model))
-        self.window = min(settings.window, trained) if trained > 0 else settings.window
+        fits = max(SMALLEST, settings.memory // max(1, self._token_bytes()))
+        self.window = min(settings.window, fits, trained if trained > 0 else settings.window)
         self.sequences = settings.sequences
         self._context = self._made(settings)
         self.cells = int(lib.llama_n_ctx(self._context))

@@ -226,6 +226,7 @@ class Worker:
         ram, disk = self._kept.weight()
         return {
             "cells": self._engine.cells,
+            "window": loop.window,
             "free": loop.cache.cells.free,
             "held": len(loop.cache.held),
             "jobs": len(loop.jobs),
