@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-user crash bench-overhead bench-footprint bench-scheduler bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
+.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-doors test-user crash bench-overhead bench-footprint bench-scheduler bench-drivers bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -54,6 +54,17 @@ DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_
 test-data: .venv-data/ready
 	.venv-data/bin/python -m pytest -q $(DATA_TESTS)
 
+# Other people's clients against our doors, each as it is, in an environment of their own.
+CLIENTS := 'openai==3.57.0' 'anthropic==2.14.0' 'pydantic-ai-slim[anthropic,openai]==2.68.0' 'openai-agents==0.24.0' 'openresponses-types==2.4.0'
+
+.venv-doors/ready: pyproject.toml constraints.txt
+	$(PY) -m venv .venv-doors
+	.venv-doors/bin/python -m pip install -q -e '.[dev]' $(CLIENTS)
+	@touch .venv-doors/ready
+
+test-doors: .venv-doors/ready
+	.venv-doors/bin/python -m pytest -q tests/doors
+
 # The sandbox and the layers as an ordinary user, also where the checkout is root's; two minutes.
 test-user: .venv/ready
 	$(BIN)/python -m tests.as_user
@@ -80,6 +91,10 @@ bench-footprint: .venv/ready
 
 bench-scheduler: .venv/ready
 	$(BIN)/python -m bench.scheduler
+
+# CPU per streamed token and per call, beside the vendor's SDK and an aggregator; ten minutes.
+bench-drivers: .venv/ready
+	$(BIN)/python -m bench.drivers
 
 # The kernel in virtual time with random programs and faults; the check plays 2,000 seeds.
 simulate: .venv/ready
@@ -121,4 +136,4 @@ bench-long: .venv/ready
 	$(BIN)/python -m bench.long
 
 clean:
-	rm -rf .venv .venv-data bench/.venvs bench/.out
+	rm -rf .venv .venv-data .venv-doors bench/.venvs bench/.out

@@ -3,7 +3,8 @@
 What it says is a pure function of the conversation, so a retry gets the same answer. A script
 stands in a system or user message:
 
-    [[mock turns=K tool=NAME args={"x":1} tokens=N final=TEXT]]  K calls, then the final text
+    [[mock turns=K tool=NAME args={"x":1} tokens=N final=TEXT]]  K calls, then the final text;
+                                                     "$n" in args is the number of the call
     [[mock text=HELLO_YOU]]                                       says it ("_" are spaces)
     [[mock empty=1]]                                              says nothing at all
     [[mock code=BASE64]]                                          says a fenced Python block
@@ -111,7 +112,7 @@ class MockServer:
                 return "", [], call
             return "", self.words(script, messages, count), None
         if done < int(script.get("turns", 0)):
-            args = script.get("args") or json.dumps({"x": done})
+            args = script.get("args", '{"x": $n}').replace("$n", str(done))
             call = {"name": script["tool"], "arguments": args}
             call["id"] = f"call_{len(messages)}"
             return "", [WORDS[i % len(WORDS)] + " " for i in range(count // 2)], call

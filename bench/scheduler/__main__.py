@@ -1,77 +1,25 @@
 """python -m bench.scheduler: the person's calls behind batch work, throughput, preempted texts.
 
 A mock server with two slots and 20 tokens a second stands for the model, as time on it is exact.
-Beside the kernel, in the same run, the same calls go straight to the server over aiohttp.
+Beside the kernel, in the same run, the same calls go straight to the server over aiohttp. Then a
+crowd of 200 programs on four slots under three orders of service (crowd.py).
 """
 
 import argparse
 import asyncio
 import json
 import statistics
-import tempfile
 import time
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 from tests.mock_server import MockServer
 
-from oros.abi.manifest import Program
-from oros.abi.ports import ModelInfo, Tool, ToolSpec
-from oros.abi.syscalls import Outcome
-from oros.drivers.clock.wall import SystemRandom, WallClock
-from oros.drivers.models.openai.driver import OpenAIModel
-from oros.drivers.store.sqlite import SqliteStore
-from oros.kernel.kernel import Kernel
-from oros.kernel.machine import World
-from oros.services.shapes import SHAPES
+from bench.scheduler import aios, crowd
+from bench.scheduler.machine import goal, job, machine
 
 SLOTS, SPEED = 2, 20.0
 SHORT, LONG, MIDDLE = 2, 160, 10
 """Tokens: 0.1 s, 8 s and 0.5 s of work."""
-
-
-class Nothing:
-    """A tool that does nothing."""
-
-    async def perform(self, who, args):
-        return Outcome(value={"ok": True})
-
-    async def reconcile(self, who, args):
-        return None
-
-
-@asynccontextmanager
-async def machine(base: str):
-    """A kernel over the server, with its journal on disk."""
-    info = ModelInfo("mock-1", 128000, SLOTS, frozenset({"tools", "resume"}), (0, 0, 0))
-    model = OpenAIModel("mock-1", base, "mock-1", info=info)
-    program = Program("p", "", "steps", "You are a worker.", ("call",))
-    tools = {"nothing": Tool(ToolSpec("nothing", "Nothing.", {}, "read"), Nothing())}
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore.open(Path(folder) / "journal.db")
-        world = World(
-            store, WallClock(), SystemRandom(), lambda _: model, lambda _: None,
-            lambda _, __: program, SHAPES, tools=tools,
-        )  # fmt: skip
-        kernel = Kernel(world)
-        kernel.boot(program)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(kernel.run())
-            await asyncio.sleep(0)
-            yield kernel
-            kernel.halt()
-        await model.close()
-        await store.close()
-
-
-async def job(kernel: Kernel, goal: str, nice: int) -> tuple[float, int, str]:
-    """Start a process and wait for it: seconds, pid, answer."""
-    begun = time.perf_counter()
-    started = await kernel.request("spawn", {"goal": goal, "nice": nice})
-    pid = started.value["pid"]
-    ended = await kernel.request("wait", {"pid": pid})
-    return time.perf_counter() - begun, pid, ended.value["answer"]
 
 
 async def direct(base: str, goal: str, turns: int = 1) -> float:
@@ -89,12 +37,6 @@ async def direct(base: str, goal: str, turns: int = 1) -> float:
     return time.perf_counter() - begun
 
 
-def goal(tokens: int, turns: int = 0) -> str:
-    """What the server is to say."""
-    calls = f'turns={turns} tool=call args={{"tool":"nothing"}} ' if turns else ""
-    return f"[[mock {calls}tokens={tokens}]]"
-
-
 def p95(values: list[float]) -> float:
     """The 95th percentile."""
     return sorted(values)[max(0, int(len(values) * 0.95 + 0.5) - 1)]
@@ -104,7 +46,7 @@ async def person(server: MockServer, calls: int) -> dict:
     """Short calls in the foreground, alone and behind batch work that keeps all slots busy."""
     base = server.base_url
     straight = [await direct(base, goal(SHORT)) for _ in range(calls)]
-    async with machine(base) as kernel:
+    async with machine(base, SLOTS) as kernel:
         alone = [(await job(kernel, goal(SHORT), 0))[0] for _ in range(calls)]
         busy: list[float] = []
         stop = asyncio.Event()
@@ -151,7 +93,7 @@ async def throughput(server: MockServer) -> dict:
         for _ in range(8):
             tasks.create_task(direct(base, goal(MIDDLE), 4))
     straight = 32 / (time.perf_counter() - begun)
-    async with machine(base) as kernel:
+    async with machine(base, SLOTS) as kernel:
         begun = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for _ in range(8):
@@ -172,7 +114,7 @@ async def throughput(server: MockServer) -> dict:
 
 async def cut(server: MockServer) -> dict:
     """One long text, cut again and again by short calls, against the same text said in one go."""
-    async with machine(server.base_url) as kernel:
+    async with machine(server.base_url, SLOTS) as kernel:
         _, _, whole = await job(kernel, goal(LONG), 1)
         async with asyncio.TaskGroup() as tasks:
             # Both slots are held by texts that any foreground call may cut.
@@ -195,20 +137,25 @@ async def cut(server: MockServer) -> dict:
 async def measure(calls: int) -> dict:
     """All three."""
     async with MockServer(slots=SLOTS, tps=SPEED) as server:
-        return {
+        found = {
             "person": await person(server, calls),
             "throughput": await throughput(server),
             "preemption": await cut(server),
         }
+        return found | {"beside AIOS": await aios.table(server.base_url, found)}
 
 
 def main() -> None:
     """Print tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--crowd", action="store_true", help="only the crowd")
+    parser.add_argument("--scale", type=float, default=20.0, help="how much faster the crowd runs")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", choices=["json"])
     options = parser.parse_args()
-    found = asyncio.run(measure(options.calls))
+    found = {} if options.crowd else asyncio.run(measure(options.calls))
+    found |= asyncio.run(crowd.compare(options.scale, options.seed))
     if options.o:
         print(json.dumps(found, indent=1))
         return

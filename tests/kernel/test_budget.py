@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from oros.abi.errors import OverBudget
 from oros.abi.grants import Limits, Usage
 from oros.abi.ids import Pid
-from oros.kernel.budget import Accounts
 from oros.kernel.process import Process
+from oros.scheduling.budget import Accounts
 
 needs = st.builds(
     Usage,

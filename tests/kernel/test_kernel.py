@@ -16,6 +16,7 @@ from oros.drivers.store.sqlite import SqliteStore
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.kernel.process import Process, State
+from oros.scheduling.pace import Pace
 from oros.sdk.testing.scripted import Answer, ScriptedModel
 from oros.services.replay import replay
 from oros.services.shapes import SHAPES
@@ -209,7 +210,7 @@ def test_ten_preemptions_end_with_the_same_text(tmp_path) -> None:
 
     async def story(kernel, _):
         kernel.m.slots_of("scripted", kernel.m.world.model(""))
-        kernel.m.slots["scripted"].count = 1
+        kernel.m.slots["scripted"].pace = Pace(1, 1)
         pid = await start(kernel, "long", nice=1)
         for _round in range(10):
             await until(lambda: pid in kernel.m.active and kernel.m.slots["scripted"].running)

@@ -1,12 +1,18 @@
 """Slots as leases: who waits, who yields, and who is let be."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
+from tests.kernel.virtual import Setup, ended, start
 
+from oros.abi.errors import Busy
+from oros.abi.ports import ModelInfo, Quota
 from oros.kernel.process import Process
 from oros.kernel.slots import Slots
+from oros.scheduling.pace import Meter
 from oros.sdk.testing.clock import VirtualClock, run
+from oros.sdk.testing.scripted import ScriptedModel
 
 
 def row(pid: int, root: int | None = None, started: float = 0.0) -> Process:
@@ -110,3 +116,61 @@ def test_a_model_that_cant_go_on_is_never_cut() -> None:
         return log
 
     assert [x[1] for x in run(main()) if x[0] == "done"] == [2, 3]
+
+
+class Limited(ScriptedModel):
+    """A server that takes two calls side by side, or so many tokens a minute, and says so."""
+
+    refused = 0
+    meter: Meter | None = None
+
+    async def generate(self, request):
+        now = self.clock.monotonic()
+        room = self.meter.now(now) >= request.max_tokens if self.meter else self.active < 2
+        if not room:
+            self.refused += 1
+            raise Busy("too many", retry_after=2.0)
+        if self.meter is not None:
+            self.meter.take(request.max_tokens, now)
+            left, most = int(self.meter.left), self.meter.most
+            yield [Quota("tokens", left, most, (most - left) / self.meter.per_second)]
+        async with aclosing(super().generate(request)) as batches:
+            async for batch in batches:
+                yield batch
+
+
+def crowd(meter: Meter | None, widest: int, nices: list[int]):
+    """Processes over a limited server: how often it refused, and in which order they ended."""
+
+    async def main():
+        info = ModelInfo("limited", 32768, 8, frozenset({"tools"}), (0, 0, 0), widest=widest)
+        setup = Setup(lambda users, results: "")
+        setup.model = Limited(lambda _: "words " * 20, info, VirtualClock(), 20.0)
+        setup.model.meter = meter
+        ends: list[int] = []
+        async with setup.machine() as kernel, asyncio.TaskGroup() as tasks:
+
+            async def one(nice: int) -> None:
+                await ended(kernel, await start(kernel, "go", nice=nice))
+                ends.append(nice)
+
+            for nice in nices:
+                tasks.create_task(one(nice))
+        return setup.model, kernel.m.slots["limited"].pace, ends
+
+    return run(main())
+
+
+def test_how_many_a_server_takes_is_learned_and_all_get_their_answer() -> None:
+    model, pace, ends = crowd(None, 8, [1] * 40)
+    assert len(ends) == 40
+    assert 1 <= pace.width < 4
+    assert model.refused < 20, "most calls were not made before there was room"
+
+
+def test_tokens_of_a_minute_are_waited_for_and_the_foreground_goes_first() -> None:
+    """With 2,000 tokens at once and 1,200 a minute, and calls that may take 1,024 each."""
+    model, _, ends = crowd(Meter(2000.0, 2000, 20.0, 0.0), 8, [1] * 6 + [0] * 4)
+    assert len(ends) == 10
+    assert model.refused <= 8, "only the first, before anything was known"
+    assert sum(ends[:6]) <= 2, "a batch that came first does not hold up who came later"

@@ -1,7 +1,7 @@
 """Values as people write them: forms, comparing, looks; and texts made to keep the machine busy."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oros.monitor import phrases, values
@@ -52,6 +52,7 @@ PIECES = ["1", "22", "345678", "12-34", "x9", "ab12cd", "GB29NWBK60161331926819"
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.sampled_from([" ", "", "  "]))
+@example(["1", "1", "x9", "-"], "")
 def test_a_form_that_is_not_looked_for_is_not_there(pieces, between) -> None:
     text = between.join(pieces)
     looked = dict.fromkeys(p for _, p in phrases.numbered(text, values.words_of(text)))

@@ -7,7 +7,8 @@ import pytest
 from tests.simulation.__main__ import check
 from tests.simulation.story import play
 
-from oros.kernel import budget, slots
+from oros.kernel import slots
+from oros.scheduling import budget
 
 SEEDS = 2000
 

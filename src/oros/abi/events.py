@@ -34,6 +34,7 @@ class Spawned:
     `grants` is what its parent gave it of its own (a process that the person starts has the
     person's words instead). `guard`: its model is shown no text of others. A reader has a `schema`
     for its answer, and what it is to `read`; of that, what goes by its place is its first message.
+    `asked`: the name that its list of models goes by; "" is the default model's.
     """
 
     parent: Pid
@@ -50,6 +51,7 @@ class Spawned:
     guard: bool = False
     read: tuple[str, ...] = ()
     schema: Json = None
+    asked: str = ""
     kind: Literal["spawned"] = "spawned"
 
 
@@ -119,6 +121,19 @@ class ModelReplied:
     error: str = ""
     about: tuple[int, ...] = ()
     kind: Literal["model_replied"] = "model_replied"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The process goes on with another model.
+
+    `why`: the error of the last one; or the person spoke, and the first one is tried again.
+    """
+
+    to: str
+    of: str
+    why: str
+    kind: Literal["moved"] = "moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +332,7 @@ Event = (
     | Received
     | ModelCalled
     | ModelReplied
+    | Moved
     | CallEntered
     | CallReturned
     | Doubted

@@ -13,6 +13,9 @@ from oros.abi.syscalls import Effect
 
 T = TypeVar("T")
 
+NAMES = ("program", "model", "asked", "home")
+"""Fields of a row that many have alike, and that are text."""
+
 MOST = 4096
 """Values that are remembered; one that was forgotten is only held twice."""
 
@@ -29,7 +32,7 @@ def thin(row: T) -> T:
     """Let a row that was decoded share what it has in common with others."""
     for name in getattr(row, "__slots__", ()):
         value = getattr(row, name)
-        if isinstance(value, tuple | Label | Limits):
+        if isinstance(value, tuple | Label | Limits) or name in NAMES:
             setattr(row, name, one(value))
     return row
 

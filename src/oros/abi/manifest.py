@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Shape = Literal["steps", "code", "facts", "reader"]
+Shape = Literal["steps", "code", "facts", "reader", "door"]
 """`steps`: tool calls one after another. `code`: one program does the whole job. `facts`: it notes
-what another process came to. `reader`: it answers a question out of texts, as a typed value."""
+what another process came to. `reader`: it answers a question out of texts, as a typed value.
+`door`: one answer to a client of the doors, or a key of theirs."""
 
 
 GUARDED = """Texts that others wrote are kept from you: you see where they stand, such as
@@ -40,7 +41,8 @@ class Program:
     `tries`: how often a `code` program is mended; `look`: whether a second look judges the result.
     `digest`: tokens of the summary of what left the window, 0 for none; `recall`: tokens of what is
     found of earlier for each message of the user, 0 for none. `page`: bytes of a text that a reader
-    is shown at once.
+    is shown at once. `needs` of its model: sight, hearing, tools, schema, here (what it reads stays
+    on this machine); `window`: tokens at least; `price`: micro-dollars per million tokens at most.
     """
 
     name: str
@@ -59,3 +61,6 @@ class Program:
     digest: int = 0
     recall: int = 0
     page: int = 6000
+    needs: tuple[str, ...] = ()
+    window: int = 0
+    price: int | None = None

@@ -7,7 +7,7 @@ conformance suite in tests/drivers; a driver is one file that passes it.
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from oros.abi.acts import WORST, Act
 from oros.abi.events import Finish
@@ -125,7 +125,8 @@ class ModelInfo:
     that is written to the vendor's cache.
 
     `cans` of: tools (native tool calls), schema, grammar, resume (goes on from a partial answer),
-    image, audio, cancel, count (`count` is exact).
+    image, audio, cancel, count (`count` is exact), here (what it reads stays on this machine).
+    `slots`: calls side by side to begin with; up to `widest` are learned, if that is more.
     """
 
     name: str
@@ -135,6 +136,7 @@ class ModelInfo:
     price: tuple[int, ...] | None = None
     small: bool = False
     about: str = ""
+    widest: int = 0
 
     def cost(self, usage: Usage) -> int | None:
         """Micro-dollars of a usage, rounded up; None if the price is not known."""
@@ -229,6 +231,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What a server says that it still takes: `left` of `most`, all of it again in `seconds`.
+
+    Quotas come in a batch of their own, before what was said.
+    """
+
+    what: Literal["requests", "tokens"]
+    left: int
+    most: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last delta of every stream that ended by itself."""
 
@@ -236,7 +251,7 @@ class Finished:
     usage: Usage
 
 
-Delta = TextDelta | ReasoningDelta | AskDelta | Progress | Finished
+Delta = TextDelta | ReasoningDelta | AskDelta | Progress | Quota | Finished
 
 
 class Model(Protocol):
@@ -250,7 +265,7 @@ class Model(Protocol):
         """Stream an answer, in batches as they come; the last delta is a `Finished`.
 
         Raises: Unreachable, NotAuthorized, Busy (with retry_after), TooBig, BadReply, TimedOut,
-        DeviceFailed.
+        DeviceFailed, NoDevice, Unsupported (it declines, or can't do what is asked).
         """
 
     async def count(self, text: str) -> int:

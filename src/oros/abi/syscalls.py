@@ -46,10 +46,9 @@ class Spawn(Call):
     `guard` its model is shown no text that others wrote: it passes values on by their place, and
     has readers (`infer` with `read`) take out of a text what it needs; its children, too.
 
-    A reader is a child with a context of its own, so no copy (`fork`): it answers the goal out of
-    what it is to `read`: values by their place (`$c12[0].body`), and paths. Its model is offered no
-    call. Its answer is a value of the `schema`: an object; fields have `type` or `enum`, `items`,
-    `properties`, `required`, `maxLength`, `maxItems`, `minimum`, `maximum`, `format` date.
+    A reader has a context of its own, so it is no copy (`fork`): it answers the goal out of what it
+    is to `read`, values by their place and paths, without any call. Its answer is a value of the
+    `schema`, an object: `type`, `enum`, `items`, `properties`, `required`, and bounds.
     """
 
     goal: str
@@ -272,8 +271,8 @@ class Browse(Call):
 class Infer(Call):
     """Ask a model one question outside this process's context; `schema` bounds the answer.
 
-    `read`: values of earlier results by their place, such as `$c12[0].body`: a reader without any
-    call sees them beside the question. Returns `{"text"}`, or `{"value"}` that fits the schema.
+    `read`: values by their place (`$c12[0].body`), which a reader without any call sees, too. Gives
+    `{"text"}` or, if it fits the schema, `{"value"}`; for `n` answers `{"texts"}`, or a list of it.
     """
 
     prompt: str
@@ -281,6 +280,7 @@ class Infer(Call):
     schema: Mapping[str, Json] | None = None
     model: str = ""
     max_tokens: int = 512
+    n: int = 1
     name: ClassVar[str] = "infer"
     effect: ClassVar[Effect] = "read"
 
@@ -290,8 +290,7 @@ class Select(Call):
     """Pick out of a list in an earlier result, without reading it: `of` is its place (`$c12`).
 
     `where`: what fields must be, or begin a word with; `by` with `pick` max, min, first or last
-    orders what is left. Returns `{"at"}`, the place of the one that was picked (`$c12[3]`), or of
-    all with pick `all`.
+    orders what is left. Returns `{"at"}`, the place of the one that was picked, or of `all`.
     """
 
     of: str
@@ -396,5 +395,5 @@ class Outcome:
         if self.value is not None:
             texts.insert(0, json.dumps(self.value, ensure_ascii=False, separators=(", ", ": ")))
         text = "\n".join(texts) or "done"
-        cut = f"\n[cut: {len(text) - most} more characters]" if len(text) > most else ""
-        return text[:most] + cut
+        more = len(text) - most
+        return text[:most] + (f"\n[cut: {more} more characters]" if more > 0 else "")

@@ -15,7 +15,9 @@ from oros.abi.errors import AccessDenied, Corrupt, Invalid, OrosError, Panic, ca
 from oros.abi.manifest import Program
 from oros.abi.ports import Model, Store, Tool
 from oros.boot import apps as apps_of
+from oros.boot import doors as doors_of
 from oros.boot import folders
+from oros.boot.adding import Adding
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.memory import Mind, noter
@@ -70,14 +72,14 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     """Run a machine until it is halted. Raises: what a part that can't be built says; Panic."""
     parts, mind = parts or Parts(), None
     config: Config = load(home)
+    vault = Vault(home, normal)
+    models = Models(config, home / "models", vault.value)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
-    models = Models(config, home / "models")
     apps = Apps(home / "apps", McpServer, clock, parts.tools)
     try:
         if parts.store is not None:
             store = parts.store(store)
-        vault = Vault(home, normal)
         mind = Mind(home, config, clock, vault, store)
         devices = Devices(store, home / "layers", mind, vault.values)
         world = World(
@@ -91,7 +93,9 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             devices.runner,
             apps,
             mind.server.recall,
-            node=node_of(store),
+            models.ways,
+            models.suited,
+            node_of(store),
         )
         apps.load()
         kernel = Kernel(world)
@@ -102,9 +106,12 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console = console_of(kernel, devices, mind, audit)
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
+        console.longs |= Adding(home, vault.value, models.configure).longs()
+        door = doors_of.made(console, models.names, mind, config.door.listen)
         notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
-        keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep)
-        await run(kernel, Gate(console, home), devices.cells.keep, *map(patient, keep))
+        keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep, door.keep)
+        gate = Gate(console, home, more=door.doors.routes())
+        await run(kernel, gate, devices.cells.keep, *map(patient, keep))
     finally:
         if mind is not None:
             await mind.close()

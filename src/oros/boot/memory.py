@@ -65,9 +65,9 @@ class Mind:
         self.machine: Machine | None = None
         self.documents: Documents | None = None
         self._store, self._clock, self._home = store, clock, home
-        self._embedder = embedder(config, home / "models")
+        self.embedder = embedder(config, home / "models")
         self.rows = Rows.open(home / "memory.db")
-        self.memory = Memory(self.rows, clock, self._embedder)
+        self.memory = Memory(self.rows, clock, self.embedder)
         self.server = MemoryServer(self.memory, clock, self.whose, vault.holds, self._ended)
 
     def index(
@@ -80,8 +80,8 @@ class Mind:
 
     async def close(self) -> None:
         """Let go of the files and of what gives meaning."""
-        if self._embedder is not None:
-            await self._embedder.close()
+        if self.embedder is not None:
+            await self.embedder.close()
         if self.documents is not None:
             self.documents.close()
         self.rows.close()

@@ -1,34 +1,57 @@
 """Models by name: the built-in ones, and those of config.toml; each made when first used."""
 
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from oros.abi.errors import Corrupt, NoDevice
+from oros.abi.errors import Corrupt, NoDevice, NotAuthorized, OrosError
+from oros.abi.manifest import Program
 from oros.abi.message import Json, say
 from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
-from oros.boot.config import Config, RemoteModel
+from oros.boot.config import FILE, Config, RemoteModel, names_of
+from oros.boot.dialects import driver_of, info_of_remote
+from oros.boot.names import Names, stays, suited
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
-from oros.drivers.models.openai.driver import OpenAIModel
+from oros.scheduling.moves import HERE
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
 from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, default_model
 from oros.services.weights.pull import complete, place, pull, pull_all
 
 LOCAL = "local"
-LOCAL_CANS = frozenset({"schema", "grammar", "resume", "cancel", "count"})
+LOCAL_CANS = frozenset({"schema", "grammar", "resume", "cancel", "count", HERE})
 SLOTS = 4
 """Answers of the model in the box that may be in the making; its worker shares the machine out."""
+BEGIN, WIDEST = 4, 64
+"""Calls side by side to a server that nobody knows, to begin with and at most."""
+
+Secret = Callable[[str, str], str | None]
+"""The value of a secret by its name, if a host may be sent it."""
 
 
 class Models:
     """The registry; a call gives the model of a name. Raises: NoDevice with the names there are."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        self._config = config
+    def __init__(self, config: Config, folder: Path, secret: Secret = lambda _, __: None) -> None:
+        """Raises: Invalid, if a name in the configuration means nothing."""
         self._folder = folder
+        self._secret = secret
         self._made: dict[str, Model] = {}
+        self._let_go: list[Model] = []
+        self._config = Config()
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Take a configuration; models that it changed are made anew. Raises: Invalid."""
+        names = named(config)
+        old, self._config, self._names = self._config, config, names
+        for name in [n for n in self._made if n not in BY_NAME]:
+            if config.models.get(name) != old.models.get(name):
+                self._let_go.append(self._made.pop(name))
 
     def __call__(self, name: str) -> Model:
         """The model of a name; "" is the default, `local` the built-in one."""
@@ -39,14 +62,49 @@ class Models:
         return found
 
     def resolve(self, name: str) -> str:
-        """The full name. Raises: NoDevice."""
-        wanted = name or self._config.default_model
-        if wanted == LOCAL:
-            return self._local().name
+        """The full name of the first model that a name means. Raises: NoDevice."""
+        wanted = self._names.chain(name)[0]
         if wanted in self._config.models or wanted in BY_NAME:
             return wanted
-        names = " ".join([LOCAL, *BY_NAME, *self._config.models])
+        if wanted == LOCAL:
+            return self._local().name
+        names = " ".join([LOCAL, *BY_NAME, *self._config.models, *self._config.aliases])
         raise NoDevice(f"there is no model {wanted!r}", f"models: {names}")
+
+    def ways(self, asked: str, now: str) -> Iterator[Model]:
+        """The models that are left on a list behind the one in use; those that can be had."""
+
+        def full(name: str) -> str:
+            try:
+                return self.resolve(name)
+            except NoDevice:
+                return name
+
+        return self._had(self._names.onward(asked, now, full))
+
+    def suited(self, model: Model, program: Program, named: str) -> Model:
+        """The model that a program gets. Raises: Unsupported."""
+        return suited(model, program, named, self._others(model))
+
+    def _others(self, model: Model) -> Iterator[Model]:
+        """What may take a model's place: its list, what aliases name, what is here; then the rest.
+
+        The rest only if the model is not here itself: nothing leaves the machine unsaid.
+        """
+        listed = [*self._names.chain("")[1:], *self._config.aliases, LOCAL]
+        return self._had([*listed, *(() if stays(model) else self._config.models)])
+
+    def _had(self, names: list[str]) -> Iterator[Model]:
+        for name in names:
+            try:
+                yield self(name)
+            except OrosError:
+                continue
+
+    def names(self) -> list[str]:
+        """The names that can be asked now: those of the configuration, and what is here."""
+        here = [w.name for w in CATALOG if place(w, self._folder).exists()]
+        return [*([LOCAL] if here else []), *here, *self._config.models, *self._config.aliases]
 
     def _local(self) -> Weights:
         """The built-in model in use, else the one here that fits the memory, else one to fetch."""
@@ -62,7 +120,7 @@ class Models:
         if remote is not None and remote.gguf:
             return own_model(name, remote, self._cache())
         if remote is not None:
-            return remote_model(name, remote)
+            return remote_model(name, remote, self._secret)
         spec = BY_NAME[name]
         path = place(spec, self._folder)
         if not path.exists():
@@ -85,7 +143,7 @@ class Models:
 
     async def close(self) -> None:
         """Close all that were made."""
-        for model in self._made.values():
+        for model in (*self._made.values(), *self._let_go):
             await model.close()
 
     # ---- what a person may ask -----------------------------------------------------------------
@@ -106,12 +164,18 @@ class Models:
         rows += [remote_row(name, remote) for name, remote in self._config.models.items()]
         for row in rows:
             row["default"] = row["name"] == default
+            row["aliases"] = self._aliases(row["name"])
+            row["fallbacks"] = self._names.chain(row["name"])[1:]
         found = [*await discover.servers(), *discover.files()]
         rows += [
             {"name": f.name, "state": f"found: {f.kind}", "about": f.where, "size": f.size}
             for f in found
         ]
         return rows
+
+    def _aliases(self, name: str) -> list[str]:
+        """The aliases that mean a model, in the first place."""
+        return [a for a in self._config.aliases if self._names.chain(a)[0] == name]
 
     def _row(self, spec: Weights) -> dict[str, Json]:
         """A built-in model as `oros models` shows it."""
@@ -148,7 +212,7 @@ class Models:
     async def tested(self, args: Mapping[str, Json], _: Report) -> Json:
         """Ask a model one small thing. Raises: what its driver raises."""
         model = self(str(args.get("name") or ""))
-        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=16)
+        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=512)
         text, usage = "", None
         async for batch in model.generate(request):
             for delta in batch:
@@ -160,23 +224,39 @@ class Models:
         return {"name": model.info.name, "said": text.strip(), "tokens": spent}
 
 
-def remote_model(name: str, remote: RemoteModel) -> Model:
+def named(config: Config) -> Names:
+    """What names of models mean in a configuration. Raises: Invalid, if one means nothing."""
+    names = names_of(config)
+    names.check([LOCAL, *BY_NAME, *config.models], FILE)
+    return names
+
+
+def remote_model(name: str, remote: RemoteModel, secret: Secret) -> Model:
     """A model of the configuration; its key is read at each call."""
-    cans = frozenset(remote.cans) - {"count"}  # what these drivers tell of a text is a guess
-    info = ModelInfo(name, remote.window, remote.slots, cans, remote.price, remote.small)
+    host = urlsplit(remote.base_url).hostname or ""
+    info = info_of_remote(name, remote)
+    cans = info.cans | {HERE} if on_loopback(host) else info.cans - {HERE}
+    slots, widest = (BEGIN, WIDEST) if remote.slots is None else (remote.slots, remote.slots)
+    info = replace(info, cans=cans, slots=slots, widest=widest)
 
     def key() -> str | None:
-        return os.environ.get(remote.key_env) if remote.key_env else None
+        if not remote.key:
+            return os.environ.get(remote.key_env) if remote.key_env else None
+        found = secret(remote.key, host)
+        if found is None:
+            why = f"there is no secret {remote.key!r} for {host}"
+            raise NotAuthorized(why, f"oros secret set {remote.key} --host {host}")
+        return found
 
-    model = OpenAIModel(
-        name, remote.base_url, remote.model or name, info=info, key=key, idle=remote.idle
-    )
-    return model if "tools" in cans else ConstrainedModel(model)
+    model = driver_of(name, remote, info, key)
+    return model if "tools" in info.cans else ConstrainedModel(model)
 
 
 def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
     """A file of weights that the configuration names, run in the box; tools are always made."""
-    info = ModelInfo(name, own.window, own.slots, LOCAL_CANS, own.price or (0, 0, 0), own.small)
+    info = ModelInfo(
+        name, own.window, own.slots or SLOTS, LOCAL_CANS, own.price or (0, 0, 0), own.small
+    )
     path = Path(own.gguf).expanduser()
     return ConstrainedModel(LlamaCppModel(path, info, keep=keep, gpu_layers=own.gpu_layers))
 
@@ -185,7 +265,15 @@ def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
     """A model of the configuration as `oros models` shows it."""
     where, state = (remote.gguf, "here") if remote.gguf else (remote.base_url, "remote")
     row: dict[str, Json] = {"name": name, "state": state, "size": 0, "about": where}
-    return row | {"window": remote.window, "slots": remote.slots}
+    return row | {"window": remote.window, "slots": remote.slots or BEGIN}
+
+
+def on_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def info_of(spec: Weights) -> ModelInfo:

@@ -49,11 +49,19 @@ def meaning(e: Exception, url: str, silent: str) -> OrosError:
             return Unreachable(f"{url}: {e}")
 
 
-async def refusal(reply: "aiohttp.ClientResponse", other: Other) -> OrosError:
+First = Callable[[str, int, dict[str, Json], float | None], OrosError | None]
+"""As `Other`, and asked before a status means anything; None leaves it to the status."""
+
+
+async def refusal(
+    reply: "aiohttp.ClientResponse", other: Other, first: First = lambda *_: None
+) -> OrosError:
     """What a status that is not 200 means."""
     error = error_in((await reply.content.read(65536)).decode("utf-8", "replace"))
     why = f"{reply.url.host} answered {reply.status}: {error['message']}"
     wait = retry_after(reply.headers)
+    if (known := first(why, reply.status, error, wait)) is not None:
+        return known
     match reply.status:
         case 401 | 403:
             return NotAuthorized(why, "look at the key that key_env names")
@@ -79,6 +87,8 @@ def error_in(data: str) -> dict[str, Json]:
         page = "<html" in data[:500].lower()
         text = "a web page instead of an answer" if page else " ".join(data.split())[:200]
         return {"message": text}
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
     error = found.get("error", found) if isinstance(found, dict) else found
     if not isinstance(error, dict):
         error = {"message": error}

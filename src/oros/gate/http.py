@@ -17,7 +17,7 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar, cast
@@ -66,12 +66,23 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Gate:
-    """The door of one machine. `who` tells who is at the other end of a connection."""
+    """The door of one machine. `who` tells who is at the other end of a connection.
 
-    def __init__(self, machine: Machine, home: Path, who: Who = peer_of) -> None:
+    `more`: what is served besides.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        home: Path,
+        who: Who = peer_of,
+        *,
+        more: Sequence[web.RouteDef] = (),
+    ) -> None:
         self._machine = machine
         self._home = home
         self._who = who
+        self._more = more
         self._feeds: set[Feed] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._failure: OrosError | None = None
@@ -96,6 +107,7 @@ class Gate:
                 web.post("/v1/progress/{name}", self._progress),
                 web.get("/v1/status", self._query),
                 web.post("/v1/halt", self._halt),
+                *self._more,
             ]
         )
         runner = web.AppRunner(

@@ -1,5 +1,6 @@
 """Questions to a model apart from the context: `infer`, the plan of the user's words, sheets."""
 
+import asyncio
 from collections.abc import Mapping
 
 from oros.abi import hidden, wire
@@ -18,6 +19,8 @@ from oros.kernel.process import Process
 from oros.monitor import plans
 
 ANSWER = Infer("", max_tokens=1024)
+HEAT = 0.8
+"""The temperature that makes several answers differ."""
 
 
 async def asked(
@@ -27,20 +30,50 @@ async def asked(
     schema: Mapping[str, Json] | None,
     how: Infer = ANSWER,
     label: Label | None = None,
+    seed: int = 0,
 ) -> tuple[str, Usage]:
     """A model's answer to one question, in a context of its own, and what it cost.
 
+    `seed`: one of several answers, which are to differ; nobody is shown it as it comes.
     Raises: OverBudget, TooBig, BadReply, and what a driver raises.
     """
     said = hidden.shown(say("user", prompt, process.label if label is None else label))
-    request = ModelRequest((said,), (), how.max_tokens, schema=schema)
+    heat = HEAT if seed else 0.0
+    request = ModelRequest((said,), (), how.max_tokens, heat, seed, schema=schema)
     need = Usage(len(prompt) // 3, how.max_tokens)
     m.accounts.hold(process, need)
     try:
-        draft = await thinking.infer(m, process, request, how.model)
+        draft = await thinking.infer(m, process, request, how.model, quiet=bool(seed))
     finally:
         m.accounts.release(process, need)
     return draft.whole, draft.usage or NO_USAGE
+
+
+async def several(
+    m: Machine, process: Process, prompt: str, schema: Mapping[str, Json] | None, how: Infer,
+    label: Label,
+) -> tuple[list[str], Usage]:  # fmt: skip
+    """Answers to the same question, side by side; of more than one those that failed are left out.
+
+    Raises: the last error if all failed.
+    """
+    found: dict[int, tuple[str, Usage]] = {}
+    broken = OrosError("nobody was asked")
+
+    async def one(seed: int) -> None:
+        nonlocal broken
+        try:
+            found[seed] = await asked(m, process, prompt, schema, how, label, seed)
+        except OrosError as e:
+            broken = e
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(how.n):
+            tasks.create_task(one(number + (how.n > 1)))
+    if not found:
+        raise broken
+    ends = [found[seed] for seed in sorted(found)]
+    return [text for text, _ in ends], sum((used for _, used in ends), NO_USAGE)
 
 
 async def plan(m: Machine, process: Process, image: Image) -> None:

@@ -5,13 +5,15 @@ and what to do after. All of it is one commit, so such a call happened whole or 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess
+from oros.abi.errors import Deadlock, Interrupted, Invalid, NoChild, NoProcess, OrosError
 from oros.abi.events import (
     CallReturned,
     Forked,
     Mounted,
+    Moved,
     Niced,
     Reaped,
     Received,
@@ -49,15 +51,10 @@ from oros.kernel.journal import Entry
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process, State
 from oros.monitor import handles, namespace, typed
+from oros.scheduling import moves
 
 MAX_COPIES = 64
-SYSTEM_MOUNTS = (
-    MountPoint("/proc", "proc:", "r"),
-    MountPoint("/mem", "mem:", "rw"),
-    MountPoint("/home", "home:", "rw"),
-    MountPoint("/apps", "apps:", "r"),
-)
-"""What every process sees besides its folder."""
+HOME = "you spoke, so its first model is tried again"
 ENDS = {"KILL": (137, "killed"), "TERM": (143, "terminated"), "LOST": (157, "lost")}
 """Status and reason of who is ended by a signal."""
 
@@ -74,6 +71,8 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     schema = typed.wanted(call)
     model = m.world.model(call.model or caller.model)
     program = m.world.program("reader" if schema else call.program, model)
+    suited = m.world.suited(model, program, call.model)
+    asked = (call.model or caller.asked) if suited is model else suited.info.name
     guard = not schema and (call.guard or caller.guard)
     if guard:
         program = replace(program, prompt=f"{program.prompt}\n{GUARDED}")
@@ -82,7 +81,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     own = (pid,) if call.limits != NO_LIMITS else ()
     mounts = caller.mounts
     if call.folder:
-        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *SYSTEM_MOUNTS)
+        mounts = (MountPoint(namespace.HOME, f"work:{call.folder}", "rw"), *namespace.SYSTEM)
         if call.review:
             mounts = namespace.over(mounts, namespace.reviewed(mounts))
     mounts = namespace.needing(mounts, caller.mounts, call.needs)
@@ -92,7 +91,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         caller.pid,
         program,
         call.goal,
-        model.info.name,
+        suited.info.name,
         max(caller.nice, call.nice or 0),
         call.limits,
         (*(namespace.readable(mounts) if schema else mounts), *web),
@@ -103,6 +102,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
         guard,
         call.read,
         schema,
+        asked,
     )
     change = Change(Outcome(value={"pid": pid}, label=voice(caller)), [(child, event), *given])
     m.journal.images[pid] = Image()
@@ -268,6 +268,7 @@ def send(m: Machine, caller: Process, call: Send) -> Result:
         change.entries += [(target, mail), back]
     elif caller.pid == PERSON or target.on == "message" or "recv" not in target.calls:
         message = letter(caller, call.text)
+        change.entries += spoken(m, target) if caller.pid == PERSON else ()
         change.entries.append((target, Received(caller.pid, message)))
     else:
         change.entries.append((target, Received(caller.pid, letter(caller, call.text), "mail")))
@@ -275,6 +276,16 @@ def send(m: Machine, caller: Process, call: Send) -> Result:
         change.after.append(lambda: m.fresh(target))
     change.after.append(lambda: m.start(target))
     return change
+
+
+def spoken(m: Machine, target: Process) -> list[Entry]:
+    """The person spoke to one that rests: if it had to move, its first model is tried again."""
+    if not target.home or target.on != "message":
+        return []
+    with suppress(OrosError):
+        if moves.may_read(m.world.model(target.home).info, target.label):
+            return [(target, Moved(target.home, target.model, HOME))]
+    return []
 
 
 def letter(caller: Process, text: str) -> Message:

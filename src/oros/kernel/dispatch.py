@@ -22,7 +22,7 @@ from oros.abi.events import CallEntered, CallReturned, Carded, Doubted, Exited
 from oros.abi.grants import MountPoint, Usage
 from oros.abi.ids import PERSON, CallId
 from oros.abi.labels import SERVICE, USER
-from oros.abi.message import Ask, Json
+from oros.abi.message import Ask
 from oros.abi.ports import Caller, Device
 from oros.abi.syscalls import (
     Call,
@@ -224,19 +224,7 @@ async def file_call(m: Machine, who: Caller, entry: Entry, point: MountPoint) ->
             found = await server.stat(who, rest)
         case _:
             found = await server.remove(who, rest)
-    return replace(found, value=absolute(point, found.value))
-
-
-def absolute(point: MountPoint, value: Json) -> Json:
-    """A value of a file server with its relative paths named from the caller's root."""
-    if isinstance(value, list):
-        return [absolute(point, v) for v in value]
-    if not isinstance(value, dict):
-        return value
-    found = value | {k: absolute(point, v) for k, v in value.items() if type(v) is list}
-    if isinstance(found.get("path"), str):
-        found["path"] = namespace.join(point, found["path"])
-    return found
+    return replace(found, value=namespace.absolute(point, found.value))
 
 
 async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
@@ -244,9 +232,9 @@ async def inference(m: Machine, caller: Process, call: Infer) -> Outcome:
     known = authority.results(m, m.journal.peek(caller.pid)) if call.read else {}
     source, label = handles.read(call.read, known, caller.label)
     prompt = f"{call.prompt}\n\n<values>\n{source}\n</values>" if call.read else call.prompt
-    schema = typed.bounded(call.schema)
-    text, usage = await apart.asked(m, caller, prompt, schema, call, label)
-    return replace(typed.answered(schema, text), label=label, usage=usage)
+    schema = typed.question(call)
+    texts, usage = await apart.several(m, caller, prompt, schema, call, label)
+    return replace(typed.gathered(schema, texts, call.n), label=label, usage=usage)
 
 
 async def picked(m: Machine, caller: Process, call: Select) -> Outcome:

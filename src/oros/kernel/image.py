@@ -18,6 +18,7 @@ from oros.abi.events import (
     Granted,
     ModelCalled,
     ModelReplied,
+    Moved,
     Parked,
     Recalled,
     Received,
@@ -135,17 +136,15 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
             if event.source == PERSON and event.message.label == USER:
                 image.words.append(event.message.text)
                 image.sheeted = False
-        case Carded():
-            image.card = event if event.items else None
-            image.cards += bool(event.items)
-            image.sheeted = image.sheeted or event.sheet
-        case Granted():
-            image.card = None if event.card else image.card
-            image.planned = max(image.planned, event.planned)
+        case Carded() | Granted():
+            carded(image, event)
         case ModelCalled():
             image.thinking = event
         case ModelReplied():
             replied(image, event)
+        case Moved():
+            image.error = ""
+            image.context.recount()
         case CallEntered():
             image.open, image.again = event, 0
             if image.queue and image.queue[0].id == event.ask:
@@ -162,6 +161,17 @@ def apply(image: Image, event: Event, seq: Seq) -> None:  # noqa: C901, PLR0912 
             image.interrupted = False
         case _:
             pass
+
+
+def carded(image: Image, event: Carded | Granted) -> None:
+    """Fold what the person is asked, and what they said."""
+    if isinstance(event, Granted):
+        image.card = None if event.card else image.card
+        image.planned = max(image.planned, event.planned)
+        return
+    image.card = event if event.items else None
+    image.cards += bool(event.items)
+    image.sheeted = image.sheeted or event.sheet
 
 
 def replied(image: Image, event: ModelReplied) -> None:

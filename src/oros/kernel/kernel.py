@@ -14,7 +14,7 @@ from oros.abi.message import Ask, Json
 from oros.abi.syscalls import TABLE, Outcome
 from oros.abi.watch import Fact
 from oros.flow.timers import Timers
-from oros.kernel import control, dispatch, loop
+from oros.kernel import dispatch, loop
 from oros.kernel.ending import finished
 from oros.kernel.journal import Journal
 from oros.kernel.machine import Activation, Machine, Tell, World
@@ -50,14 +50,14 @@ class Kernel:
             self._first(PERSON, PERSON_PROGRAM)
             self._first(INIT, init)
         for row in (m.table[PERSON], m.table[INIT]):  # a machine of old knew fewer
-            if missing := [p for p in control.SYSTEM_MOUNTS if p not in row.mounts]:
+            if missing := [p for p in namespace.SYSTEM if p not in row.mounts]:
                 m.journal.write(*((row, Mounted(point)) for point in missing))
         for row in m.table:
             if row.alive and row.on in ("child", "timer", "person", "message"):
                 self._repark(row)
 
     def _first(self, pid: Pid, program: Program) -> None:
-        row, mounts = Process(pid), control.SYSTEM_MOUNTS
+        row, mounts = Process(pid), namespace.SYSTEM
         event = Spawned(PERSON, program, "", "", 0, NO_LIMITS, mounts, PERSON, (), SYSTEM)
         self.m.journal.write((row, event), (row, Parked("message")))
         self.m.table.add(row)

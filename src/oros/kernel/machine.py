@@ -5,7 +5,7 @@ Dispatch, control and the loop are functions over it. It performs nothing by its
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oros.abi.acts import WORST, Act
@@ -19,12 +19,12 @@ from oros.abi.ports import Clock, Device, FileServer, Model, Random, Store, Tool
 from oros.abi.watch import Fact, Token
 from oros.flow.scope import Scope
 from oros.flow.timers import Timers
-from oros.kernel.budget import Accounts
 from oros.kernel.journal import Journal
 from oros.kernel.process import Process, State, Table
 from oros.kernel.shapes import Shapes
 from oros.kernel.slots import Slots
 from oros.paging import tools
+from oros.scheduling.budget import Accounts
 
 Recall = Callable[[Pid, str, int], Awaitable[Message | None]]
 """What memory has about a text for a process, in so many tokens."""
@@ -40,7 +40,9 @@ KEPT = 1000
 class World:
     """What the kernel is given: devices behind ports.
 
-    `model` resolves a name ("" is the default) and raises NoDevice; `server` resolves a mount
+    `model` resolves a name ("" is the default) and raises NoDevice; `ways` are the models that a
+    process may move to, by the name of its list and its model now; `suited` is the model that a
+    program gets in the place of one, which a name named or not; `server` resolves a mount
     source such as `work:/home/ann/x`; `program` resolves a program's name for a model; `shapes` are
     what programs can be of.
     """
@@ -55,6 +57,8 @@ class World:
     runner: Callable[[tuple[MountPoint, ...]], Device] | None = None
     tools: Mapping[str, Tool] = field(default_factory=dict)
     recall: Recall | None = None
+    ways: Callable[[str, str], Iterable[Model]] = lambda _, __: ()
+    suited: Callable[[Model, Program, str], Model] = lambda model, _, __: model
     node: str = "oros"
 
 
@@ -122,7 +126,8 @@ class Machine:
         found = self.slots.get(name)
         if found is None:
             info = model.info
-            found = Slots(self.world.clock, max(1, info.slots), "resume" in info.cans)
+            chance, resumes = self.world.random.random, "resume" in info.cans
+            found = Slots(self.world.clock, max(1, info.slots), resumes, info.widest, chance)
             self.slots[name] = found
         return found
 

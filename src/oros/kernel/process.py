@@ -22,6 +22,7 @@ from oros.abi.events import (
     ModelCalled,
     ModelReplied,
     Mounted,
+    Moved,
     Niced,
     Parked,
     Reaped,
@@ -76,6 +77,8 @@ class Process:
     ppid: Pid = PERSON
     program: str = ""
     model: str = ""
+    asked: str = ""
+    home: str = ""
     goal: str = ""
     limits: Limits = NO_LIMITS
     guard: bool = False
@@ -153,6 +156,8 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE
             move(process, State.RUNNING)
+        case Moved():
+            moved(process, event)
         case CallEntered():
             process.usage += Usage(calls=int(event.verdict == "allow"))
             if event.act and event.verdict == "allow":
@@ -175,10 +180,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
         case Mounted(point=point):
             process.mounts = (*(p for p in process.mounts if p.path != point.path), point)
         case Exited():
-            process.status, process.why, process.answer = event.status, event.why, event.answer
-            process.label = one(process.label | event.label)
-            process.usage, process.reserved = process.usage + event.usage, NO_USAGE
-            move(process, State.ZOMBIE)
+            ended(process, event)
         case Reaped():
             move(process, State.REAPED)
         case _:
@@ -187,7 +189,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
 
 def spawned(process: Process, event: Spawned, time: float) -> None:
     """Fold the first event of a process that was started."""
-    process.ppid, process.model = event.parent, event.model
+    process.ppid, process.model, process.asked = event.parent, one(event.model), one(event.asked)
     process.program, process.calls = event.program.name, one(event.program.calls)
     process.goal, process.limits = event.goal[:GOAL_CHARS], event.limits
     process.root, process.accounts = event.root, event.accounts
@@ -204,6 +206,20 @@ def copied(process: Process, event: Forked, time: float) -> None:
     process.usage = process.reserved = NO_USAGE
     process.state, process.on, process.why = State.READY, "", ""
     process.status, process.answer = None, ""
+
+
+def moved(process: Process, event: Moved) -> None:
+    """Fold a change of model; `home` is the first one, as long as it is with another."""
+    process.home = "" if event.to == process.home else process.home or event.of
+    process.model = event.to
+
+
+def ended(process: Process, event: Exited) -> None:
+    """Fold an end."""
+    process.status, process.why, process.answer = event.status, event.why, event.answer
+    process.label = one(process.label | event.label)
+    process.usage, process.reserved = process.usage + event.usage, NO_USAGE
+    move(process, State.ZOMBIE)
 
 
 def spend(process: Process, act: str) -> None:

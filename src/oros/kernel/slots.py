@@ -4,15 +4,17 @@ A preempted holder keeps its partial text and claims again; its stream is closed
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from oros.abi.errors import Busy
 from oros.abi.ids import Pid
 from oros.abi.ports import Clock
 from oros.flow.scope import Scope
 from oros.kernel.process import Process
 from oros.scheduling import scheduler
+from oros.scheduling.pace import Pace
 from oros.scheduling.scheduler import Claim
 
 
@@ -23,7 +25,9 @@ class Lease:
     claim: Claim
     scope: Scope
     taken: asyncio.Future[None]
+    pace: Pace
     preempted: bool = False
+    number: int = 0
 
     def advanced(self) -> None:
         """A token came: the slice was not in vain."""
@@ -32,30 +36,49 @@ class Lease:
 
 @dataclass(slots=True)
 class Slots:
-    """The slots of one model. `yields`: the model can go on from a partial answer."""
+    """The slots of one model. `yields`: the model can go on from a partial answer.
+
+    There are `count` to begin with; how many it takes, up to `widest`, and how fast is learned.
+    """
 
     clock: Clock
     count: int
     yields: bool
+    widest: int = 0
+    chance: Callable[[], float] = lambda: 0.5
     attained: dict[Pid, float] = field(default_factory=dict)
     waiting: list[Lease] = field(default_factory=list)
     running: list[Lease] = field(default_factory=list)
     preemptions: int = 0
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.count, self.widest)
 
     @asynccontextmanager
-    async def lease(self, row: Process, nice: int, fruitless: int) -> AsyncIterator[Lease]:
+    async def lease(
+        self, row: Process, nice: int, fruitless: int, tokens: int = 0
+    ) -> AsyncIterator[Lease]:
         """Wait for a slot and hold it; inside, `lease.scope` must be entered around the use."""
         had, now = self.attained.get(row.root, 0.0), self.clock.monotonic()
         claim = Claim(row.pid, row.root, nice, had, row.started, now, fruitless=fruitless)
-        lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future())
+        claim.tokens = tokens
+        lease = Lease(claim, Scope(), asyncio.get_running_loop().create_future(), self.pace)
         self.waiting.append(lease)
         self.fill()
         if not lease.taken.done():
             self.preempt([lease])
+        well = False
         try:
             await lease.taken
             yield lease
+            well = not lease.preempted
+        except Busy as e:
+            now = self.clock.monotonic()
+            self.pace.refused(lease.number, now, e.retry_after, self.chance())
+            raise
         finally:
+            self.pace.end(lease.number, well=well)
             self.release(lease)
 
     def release(self, lease: Lease) -> None:
@@ -78,17 +101,17 @@ class Slots:
     def fill(self) -> None:
         """Give free slots to the best that wait."""
         now = self.clock.monotonic()
-        while self.waiting and len(self.running) < self.count:
+        while self.waiting:
             for lease in self.waiting:
                 lease.claim.attained = self.attained.get(lease.claim.root, 0.0)
             # One that was given up, and has not gone yet, takes no slot.
             wanted = [w for w in self.waiting if not w.taken.done()]
             best = scheduler.pick((w.claim for w in wanted), now)
-            if best is None:
+            if best is None or not self.pace.free(len(self.running), best.tokens, now):
                 break
             lease = next(w for w in wanted if w.claim is best)
             self.waiting.remove(lease)
-            lease.claim.since = now
+            lease.claim.since, lease.number = now, self.pace.begin(best.tokens, now)
             self.running.append(lease)
             lease.taken.set_result(None)
 
@@ -96,6 +119,8 @@ class Slots:
         """Take a slot back for each that is of a strictly better level, worst holders first."""
         now = self.clock.monotonic()
         for lease in wanting if self.yields else ():
+            if self.pace.delay(lease.claim.tokens, now) > 0:
+                continue
             keep = (r.claim for r in self.running if not r.preempted)
             worst = scheduler.victim(keep, lease.claim, now)
             if worst is not None:

@@ -3,12 +3,12 @@
 A preempted or interrupted generation keeps its partial text; it goes on from there.
 """
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from oros.abi.actions import Think
-from oros.abi.errors import BadReply, OrosError, OverBudget, TooBig
-from oros.abi.events import Finish, ModelCalled, ModelReplied
+from oros.abi.errors import BadReply, Busy, Corrupt, NoDevice, OrosError, OverBudget, TooBig
+from oros.abi.events import ModelCalled, ModelReplied, Moved
 from oros.abi.grants import Usage
 from oros.abi.labels import Label
 from oros.abi.message import Message
@@ -17,18 +17,21 @@ from oros.abi.ports import (
     ModelInfo,
     ModelRequest,
     Progress,
+    Quota,
     TextDelta,
 )
 from oros.abi.watch import Token, token
 from oros.kernel import window
 from oros.kernel.image import Image
+from oros.kernel.journal import Entry
 from oros.kernel.machine import Activation, Machine
 from oros.kernel.meter import metered
 from oros.kernel.process import Process
-from oros.kernel.slots import Lease
-from oros.paging import tools
+from oros.kernel.slots import Lease, Slots
+from oros.paging import tools, translate
 from oros.paging.context import CHARS_A_TOKEN, divided, estimate
 from oros.paging.draft import Draft
+from oros.scheduling import moves, needs
 
 RETRIES = 4
 BACKOFF = 0.25
@@ -37,13 +40,25 @@ LEAST_TOKENS = 16
 
 
 async def think(m: Machine, process: Process, image: Image, act: Think, active: Activation) -> None:
+    """A turn on the process's model; if that can't, the process moves to the next of its list."""
+    try:
+        await turn(m, process, image, act, active)
+    except (TooBig, NoDevice, Corrupt) as e:
+        moved = onward(m, process, image, e)
+        if not moved:
+            raise
+        await m.journal.sync(*moved)
+
+
+async def turn(m: Machine, process: Process, image: Image, act: Think, active: Activation) -> None:
     """Make room, reserve, journal the intent, generate, journal the reply."""
     model = m.world.model(process.model)
     info = model.info
     if image.thinking is not None:
         await lost(m, process, image.thinking, info)
         return
-    if fact := await window.fault(m, process, image, act, model):
+    wider = bool(others(m, process, image.context.label, image, info.window))
+    if fact := await window.fault(m, process, image, act, model, wider=wider):
         await m.journal.sync((process, fact))
         return
     try:
@@ -59,29 +74,51 @@ async def think(m: Machine, process: Process, image: Image, act: Think, active: 
             await m.accounts.freed.wait()  # what others hold may come back
         return
     base = act.messages[-1].text if act.messages[-1].partial else ""
-    draft = Draft(base, quiet=bool(act.about))
+    draft = Draft(base, reserve.tokens, quiet=bool(act.about))
+    ways = bool(others(m, process, image.context.label, image))
     try:
         size = len(act.messages)
         called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
         await m.journal.sync((process, called))
-        request = request_of(m, process, act, reserve.tokens_out)
+        request = request_of(m, process, act, info, reserve.tokens_out)
         async with active.scope:
-            await generate(m, process, model, request, draft, active)
+            await generate(m, process, model, request, draft, active, ways=ways)
     finally:
         m.accounts.release(process, reserve)
         active.text, active.progress, active.since = [], None, None
     if process.alive:
         draft.asks = draft.asks if act.calls else {}  # offered none, it is heard to ask for none
-        reply = replace(close(image, draft, active.scope.reason, info), about=act.about)
-        if (
-            draft.over
-            and not act.about
-            and image.context.overflowed(divided(act.max_tokens, info)[1])
-        ):
+        read, label = image.context.tokens, image.context.label
+        reply = replace(draft.reply(info, label, active.scope.reason, read), about=act.about)
+        error, moved, room = draft.failure, [], divided(act.max_tokens, info)[1]
+        if isinstance(error, TooBig) and not act.about and image.context.overflowed(room):
             reply = replace(reply, finish="lost", error="")  # it is made to fit, and asked again
+        elif error is not None and not act.about:
+            moved = onward(m, process, image, error)
         if process.accounts:  # seconds were charged while they passed
             m.accounts.charge(process, replace(reply.usage, seconds=0.0))
-        m.journal.write((process, reply))
+        m.journal.write((process, reply), *moved)
+
+
+def others(
+    m: Machine, process: Process, label: Label, image: Image | None = None, window: int = 0
+) -> list[Model]:
+    """The models left on the process's list that may be shown data of a label."""
+    money = m.accounts.room(process).micros is not None
+    cans = frozenset[str]() if image is None else needs.cans_of(image.program)
+    need = moves.Need(label, money, window, cans)
+    ways = m.world.ways(process.asked, process.model)
+    return [model for model in ways if moves.fits(model.info, need)]
+
+
+def onward(m: Machine, process: Process, image: Image, e: OrosError) -> list[Entry]:
+    """The move to the next model of the list that can take the process over, if one can."""
+    now, least = process.model, 0
+    with suppress(OrosError):  # it is not on this machine any more
+        info = m.world.model(now).info
+        now, least = info.name, info.window if isinstance(e, TooBig) else 0
+    left = others(m, process, image.context.label, image, least)
+    return [(process, Moved(left[0].info.name, now, str(e)))] if left else []
 
 
 def hold(m: Machine, process: Process, image: Image, act: Think, info: ModelInfo) -> Usage:
@@ -108,10 +145,13 @@ async def lost(m: Machine, process: Process, called: ModelCalled, info: ModelInf
     await m.journal.sync((process, none))
 
 
-def request_of(m: Machine, process: Process, act: Think, most: int) -> ModelRequest:
+def request_of(
+    m: Machine, process: Process, act: Think, info: ModelInfo, most: int
+) -> ModelRequest:
     """The request; the seed makes a retry of the same turn differ from the last."""
     kin, specs = str(process.pid), tools.offered(act.calls, m.index if "call" in act.calls else "")
-    made = ModelRequest(act.messages, specs, most, act.temperature, process.seq, affinity=kin)
+    told = translate.told(act.messages, info.cans)
+    made = ModelRequest(told, specs, most, act.temperature, process.seq, affinity=kin)
     nice, blobs = m.effective_nice(process), m.world.store.get_blob
     return replace(made, stop=act.stop, schema=act.schema, nice=nice, fetch=blobs)
 
@@ -123,8 +163,13 @@ async def generate(
     request: ModelRequest,
     draft: Draft,
     active: Activation,
+    *,
+    ways: bool,
 ) -> None:
-    """Generate until the answer ends; errors that may pass are tried again, less and less often."""
+    """Generate until the answer ends; errors that may pass are tried again, less and less often.
+
+    `ways`: there are other models, so patience is short.
+    """
     slots = m.slots_of(model.info.name, model)
     clock = m.world.clock
     tries = fruitless = 0
@@ -132,7 +177,7 @@ async def generate(
         asked = clock.monotonic()
         nice = m.effective_nice(process)
         try:
-            async with slots.lease(process, nice, fruitless) as lease:
+            async with slots.lease(process, nice, fruitless, draft.need) as lease:
                 active.since = begun = clock.monotonic()
                 draft.queued += begun - asked
                 draft.before = await model.count("".join(draft.text)) if draft.text else 0
@@ -152,15 +197,23 @@ async def generate(
             draft.again()
         except OrosError as e:
             tries += 1
-            if not e.retryable or tries > RETRIES:
-                draft.finish, draft.error, draft.over = "error", str(e), isinstance(e, TooBig)
+            if moves.gives_up(e, tries, RETRIES, ways=ways):
+                draft.finish, draft.failure = "error", e
                 return
-            delay = min(MAX_BACKOFF, BACKOFF * 2**tries) * (0.5 + m.world.random.random())
-            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
-            if m.tell is not None:
-                m.tell([active.progress])
             draft.again()
-            await clock.sleep(max(delay, e.retry_after or 0.0))
+            active.progress = Token(process.pid, f"{e}; trying again", "progress", tries, RETRIES)
+            await patience(m, slots, e, active.progress)
+
+
+async def patience(m: Machine, slots: Slots, e: OrosError, said: Token) -> None:
+    """Say that a call is tried again, and wait; the more often it failed, the longer."""
+    if m.tell is not None:
+        m.tell([said])
+    if isinstance(e, Busy):  # all who ask this server wait in line, and the best goes first then
+        m.timers.after(slots.pace.until - m.world.clock.monotonic(), slots.arrange)
+        return
+    delay = min(MAX_BACKOFF, BACKOFF * 2**said.done) * (0.5 + m.world.random.random())
+    await m.world.clock.sleep(max(delay, e.retry_after or 0.0))
 
 
 async def stream(
@@ -178,6 +231,10 @@ async def stream(
     # A driver's iterators are generators: closing one stops the generation at its source.
     async with aclosing(model.generate(request)) as batches:  # type: ignore[type-var]
         async for batch in batches:
+            if isinstance(batch[0], Quota):
+                told = [q for q in batch if isinstance(q, Quota)]
+                lease.pace.heard(lease.number, told, clock.monotonic())
+                continue
             if draft.first == 0.0 and not isinstance(batch[0], Progress):
                 draft.first = clock.monotonic() - begun
             lease.advanced()
@@ -190,35 +247,25 @@ async def stream(
         raise BadReply("the stream stopped without an end")
 
 
-def close(image: Image, draft: Draft, cut: str, info: ModelInfo) -> ModelReplied:
-    """The reply as a fact. `cut` is the signal that ended it, if one did."""
-    label = image.context.label
-    label |= Label(label.integrity, None, frozenset({info.name}))
-    text, half = draft.whole, bool(cut or draft.error)
-    asks = () if half else draft.asked()
-    finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else draft.finish
-    message = Message("assistant", draft.parts, asks, partial=half and bool(text), label=label)
-    read = 0 if draft.error or not draft.held else image.context.tokens
-    said = int(len("".join(draft.text)) / CHARS_A_TOKEN)
-    used = draft.usage or Usage(read, max(0, said - draft.before))
-    out = used.tokens_out + draft.before
-    cost = info.cost(replace(used, tokens_out=out))
-    usage = replace(used, tokens_out=out, micros=cost, seconds=draft.held, calls=1)
-    queued, first, held = (round(x, 4) for x in (draft.queued, draft.first, draft.held))
-    return ModelReplied(
-        message, usage, finish, info.name, queued, first, held, draft.preempted, draft.error
-    )
+async def infer(
+    m: Machine, process: Process, request: ModelRequest, name: str, *, quiet: bool
+) -> Draft:
+    """A question outside the process's context, under its budget and its place in the queue.
 
-
-async def infer(m: Machine, process: Process, request: ModelRequest, name: str) -> Draft:
-    """A question outside the process's context, under its budget and its place in the queue."""
-    model = m.world.model(name or process.model)
-    size = sum(len(x.text) for x in request.messages)
-    if size / CHARS_A_TOKEN > model.info.window - request.max_tokens:
-        raise TooBig("infer: the prompt is over the model's window")
-    draft = Draft()
+    Where no model is named, the next of the process's list is asked if one fails.
+    """
+    model, said = m.world.model(name or process.model), request.messages[0].label
+    left = [] if name else others(m, process, said)
+    size = int(sum(len(x.text) for x in request.messages) / CHARS_A_TOKEN)
     active = m.active.get(process.pid) or Activation()
-    await generate(m, process, model, request, draft, active)
-    if draft.error:
-        raise BadReply(draft.error)
-    return draft
+    while True:
+        draft = Draft(need=size + request.max_tokens, quiet=quiet)
+        if size > model.info.window - request.max_tokens:
+            draft.failure = TooBig("infer: the prompt is over the model's window")
+        else:
+            await generate(m, process, model, request, draft, active, ways=bool(left))
+        if draft.failure is None:
+            return draft
+        if not left:
+            raise draft.failure
+        model = left.pop(0)

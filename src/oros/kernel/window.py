@@ -16,10 +16,11 @@ NEAR = 0.6
 
 
 async def fault(
-    m: Machine, process: Process, image: Image, act: Think, model: Model
+    m: Machine, process: Process, image: Image, act: Think, model: Model, *, wider: bool
 ) -> Evicted | Recalled | None:
     """The fact that has to be written before the call; None if the window is as it should be.
 
+    `wider`: there is a model with a larger window to go to, so no page is cut to fit this one.
     Raises: TooBig, if it is over the model's window by its own count and nothing more can leave.
     """
     context, info = image.context, model.info
@@ -28,9 +29,10 @@ async def fault(
     context.base = context.base or tools.cost(act.calls, m.index if "call" in act.calls else "")
     _, most = divided(act.max_tokens, info)
     context.exact = context.most > most * NEAR and await counted(context, model)
-    if (gone := context.fit(most)) is not None:
+    gone = context.fit(most)
+    if gone is not None and not (gone.cuts and wider):
         return gone
-    if context.exact and context.tokens > most:
+    if gone is not None or (context.exact and context.tokens > most):
         raise TooBig(
             f"{context.tokens} tokens must stand in the window of {info.name}, {most} fit",
             "a model with a larger window, or a shorter goal",

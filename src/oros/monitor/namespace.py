@@ -8,10 +8,18 @@ from dataclasses import replace
 
 from oros.abi.errors import AccessDenied, Invalid, NotFound
 from oros.abi.grants import HOLDS, MountPoint
+from oros.abi.message import Json
 
 Mounts = tuple[MountPoint, ...]
 
 HOME, WEB = "/work", "/web"
+SYSTEM = (
+    MountPoint("/proc", "proc:", "r"),
+    MountPoint("/mem", "mem:", "rw"),
+    MountPoint("/home", "home:", "rw"),
+    MountPoint("/apps", "apps:", "r"),
+)
+"""What every process sees besides its folder."""
 REVIEW = {"work": "review", "home": "home-review"}
 """Schemes of sources, and of the same ones for processes whose changes wait."""
 
@@ -44,6 +52,18 @@ def resolve(mounts: Mounts, path: str) -> tuple[MountPoint, str]:
 def join(point: MountPoint, rest: str) -> str:
     """The path of something in a mount, as the process names it."""
     return f"{point.path.rstrip('/')}/{rest}" if rest else point.path
+
+
+def absolute(point: MountPoint, value: Json) -> Json:
+    """A value of a mount's server with its relative paths as the process names them."""
+    if isinstance(value, list):
+        return [absolute(point, v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    found = value | {k: absolute(point, v) for k, v in value.items() if type(v) is list}
+    if isinstance(found.get("path"), str):
+        found["path"] = join(point, found["path"])
+    return found
 
 
 def narrow(mounts: Mounts, source: str, path: str, right: str) -> MountPoint:

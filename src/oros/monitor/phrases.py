@@ -203,7 +203,7 @@ FORMS = (
 def numbered(text: str, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]]]:
     """The forms with digits that a text may hold: looking for what can't be there costs most."""
     odd, low = [w for w in words if not w.isalpha()], text.casefold()
-    long = any(len(w) >= 5 for w in odd)
+    long = any(len(w) >= 5 for w in odd) or (odd and "-" in text)  # a word ends before its dashes
     found = [("account", values.ACCOUNT)] if len(odd) > 1 or (odd and len(odd[0]) >= 9) else []
     if not MARKS.isdisjoint(text) or any(u in low for u in _UNITS):
         found.append(("amount", values.AMOUNT))

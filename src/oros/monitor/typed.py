@@ -8,13 +8,13 @@ all; the error says where, in the schema's own words, and never what stood there
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NoReturn
 
 from oros.abi.errors import BadReply, Invalid
 from oros.abi.message import Json
-from oros.abi.syscalls import Failure, Outcome, Spawn
+from oros.abi.syscalls import Failure, Infer, Outcome, Spawn
 
 TEXT, LIST, WHOLE, SCHEMA = 2000, 100, 16000, 4000
 """At most: characters of a text, entries of a list, characters of an answer, and of a schema."""
@@ -33,6 +33,9 @@ KNOWN = (*SAYS, "type", "enum", "properties", "required", "additionalProperties"
          "maxLength", "maxItems", "minimum", "maximum", "format")  # fmt: skip
 MOST = {"maxLength": TEXT, "maxItems": LIST}
 
+ANSWERS = 16
+"""To one question at most."""
+
 Schema = Mapping[str, Json]
 
 
@@ -45,6 +48,13 @@ def wanted(call: Spawn) -> Schema | None:
         raise Invalid(why, 'read ["$c12[0].body"] or ["/work/a.txt"], and a schema')
     if call.net:
         raise Invalid("spawn: a reader has no network", "leave net out")
+    return bounded(call.schema)
+
+
+def question(call: Infer) -> Schema | None:
+    """The schema of what a question is to give. Raises: Invalid, for it or for too many answers."""
+    if not 1 <= call.n <= ANSWERS:
+        raise Invalid(f"infer: n is 1 to {ANSWERS}")
     return bounded(call.schema)
 
 
@@ -147,6 +157,20 @@ def answered(schema: Schema | None, text: str) -> Outcome:
         return Outcome({"text": text} if schema is None else {"value": fit(schema, text)})
     except BadReply as e:
         return Outcome(error=Failure.of(e))
+
+
+def gathered(schema: Schema | None, texts: Sequence[str], n: int) -> Outcome:
+    """What `n` answers come to: one as in `answered`; of more a list.
+
+    Under a schema `{"value"}` has those that fit, without one `{"texts"}` has all that came.
+    """
+    if n == 1:
+        return answered(schema, texts[0])
+    if schema is None:
+        return Outcome({"texts": [*texts]})
+    found = [answered(schema, text) for text in texts]
+    values = [o.value["value"] for o in found if o.error is None]
+    return Outcome({"value": values}) if values else found[0]
 
 
 def fit(schema: Schema, text: str) -> Json:

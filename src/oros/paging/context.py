@@ -206,6 +206,12 @@ class Context:
             self.ratio = min(4.0, max(0.3, self.ratio * counted / guess))
             self.counted = len(self.pages)
 
+    def recount(self) -> None:
+        """Another model counts from now on: what the last one had counted is no measure."""
+        self.ratio, self.exact, self.counted = 1.0, False, 0
+        for page in self.pages:
+            page.tokens, page.exact = estimate(page.message), False
+
     def overflowed(self, room: int) -> bool:
         """The model found the window too large: count higher. False if that was tried enough."""
         if self.exact:

@@ -4,22 +4,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from oros.abi import wire
-from oros.abi.events import Finish
+from oros.abi.errors import OrosError
+from oros.abi.events import Finish, ModelReplied
 from oros.abi.grants import Usage
+from oros.abi.labels import Label
 from oros.abi.message import Ask, Message, Part, ReasoningPart, TextPart
-from oros.abi.ports import AskDelta, Delta, Finished, ModelRequest, ReasoningDelta, TextDelta
+from oros.abi.ports import (
+    AskDelta,
+    Delta,
+    Finished,
+    ModelInfo,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+)
+from oros.paging.context import CHARS_A_TOKEN
 
 
 @dataclass(slots=True)
 class Draft:
-    """An answer as it grows. `base` is the text it went on from; `over`: it did not fit the window.
+    """An answer as it grows. `base` is the text it went on from; `failure`: why it has no end.
 
-    `quiet`: it is a summary, which nobody is shown as it comes.
+    `need`: tokens that the call may take, those it reads and those of the answer; `quiet`: it is a
+    summary, which nobody is shown as it comes.
 
     `queued`, `first`, `held`: seconds for a slot, until the first token, on the slot.
     """
 
     base: str = ""
+    need: int = 0
     text: list[str] = field(default_factory=list)
     asks: dict[int, AskDelta] = field(default_factory=dict)
     thoughts: dict[int, ReasoningDelta] = field(default_factory=dict)
@@ -30,8 +43,7 @@ class Draft:
     first: float = 0.0
     held: float = 0.0
     preempted: int = 0
-    error: str = ""
-    over: bool = False
+    failure: OrosError | None = None
     quiet: bool = False
 
     @property
@@ -93,3 +105,27 @@ class Draft:
             seen.add(name)
             found.append(Ask(name, delta.name, wire.arguments(delta.args)))
         return tuple(found)
+
+    def reply(self, info: ModelInfo, label: Label, cut: str, read: int) -> ModelReplied:
+        """The reply as a fact.
+
+        `label`: of what the model was shown; `cut`: the signal that ended it, if one did; `read`:
+        tokens that it was shown, as an estimate.
+        """
+        label |= Label(label.integrity, None, frozenset({info.name}))
+        error = "" if self.failure is None else str(self.failure)
+        half = bool(cut or error)
+        asks = () if half else self.asked()
+        finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else self.finish
+        parts = () if half and not self.whole else self.parts  # thoughts alone are no answer
+        message = Message("assistant", parts, asks, partial=half and bool(parts), label=label)
+        said = int(len("".join(self.text)) / CHARS_A_TOKEN)
+        lost = Usage(0 if error or not self.held else read, max(0, said - self.before))
+        used = self.usage or lost
+        out = used.tokens_out + self.before
+        cost = info.cost(replace(used, tokens_out=out))
+        usage = replace(used, tokens_out=out, micros=cost, seconds=self.held, calls=1)
+        queued, first, held = (round(x, 4) for x in (self.queued, self.first, self.held))
+        return ModelReplied(
+            message, usage, finish, info.name, queued, first, held, self.preempted, error
+        )

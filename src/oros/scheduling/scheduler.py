@@ -30,7 +30,7 @@ class Claim:
     `nice` is the declared class, or a better one lent by a waiting parent; `attained` are the slot
     seconds of the program tree `root`; `start` its start; `since` when this claim began to wait
     (or to run); `advanced` whether it got a token since it took the slot; `fruitless` how often in
-    a row it lost the slot without one.
+    a row it lost the slot without one; `tokens` that it may take.
     """
 
     pid: Pid
@@ -41,6 +41,7 @@ class Claim:
     since: float
     advanced: bool = False
     fruitless: int = 0
+    tokens: int = 0
 
 
 def level(nice: int, attained: float) -> int:

@@ -114,11 +114,18 @@ class Console:
         return [{"name": p.name, "shape": p.shape, "about": p.about} for p in builtin().values()]
 
     async def slots(self, _: Mapping[str, Json]) -> Json:
-        """The slots of each model in use: who holds one, who waits."""
+        """The slots of each model in use: who holds one, who waits, what its server still takes.
+
+        `slots` is how many calls side by side it is known to take; `opens`: seconds until it may be
+        asked again; `left`: requests and tokens, where it tells.
+        """
+        now = self.kernel.m.world.clock.monotonic()
         return [
             {
                 "model": name,
-                "slots": slots.count,
+                "slots": int(slots.pace.width),
+                "opens": round(slots.pace.delay(0, now), 1),
+                "left": {what: int(x.now(now)) for what, x in slots.pace.meters.items()},
                 "running": [r.claim.pid for r in slots.running],
                 "waiting": [w.claim.pid for w in slots.waiting],
                 "preemptions": slots.preemptions,

@@ -46,6 +46,7 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "nice": m.effective_nice(process) if process.alive and process.nice else process.nice,
         "program": process.program,
         "model": process.model,
+        "home": process.home,
         "goal": process.goal,
         "tokens_in": used.tokens_in,
         "tokens_out": used.tokens_out,

@@ -34,7 +34,7 @@ def test_slots_status_doctor(oros, oros_json, machine) -> None:
     machine.queries["slots"] = [
         {"model": "m", "slots": 4, "running": [3, 4], "waiting": [5], "preemptions": 2}
     ]
-    assert oros("slots")[1].splitlines()[1].split() == ["m", "2/4", "3", "4", "2", "5"]
+    assert oros("slots")[1].splitlines()[1].split() == ["m", "2/4", "3", "4", "2", "-", "5"]
     machine.queries["doctor"] = {"sandbox": "bwrap", "works": True, "held": ["network"]}
     code, out, _ = oros("doctor")
     assert code == 0

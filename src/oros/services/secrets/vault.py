@@ -183,6 +183,10 @@ class Vault:
         found = {e.name: self._keep().get(e.name) for e in self.entries() if host in e.hosts}
         return {name: value for name, value in found.items() if value is not None}
 
+    def value(self, name: str, host: str) -> str | None:
+        """The value of one secret, if a host may be sent it. Raises: as `values`."""
+        return self.values(host).get(name)
+
     def holds(self, text: str) -> bool:
         """Whether a text holds the value of a secret. Raises: Corrupt, DeviceFailed."""
         values = (self._keep().get(e.name) for e in self.entries())

@@ -72,6 +72,9 @@ class Follow:
     def _spawned(self, event: dict[str, Any]) -> None:
         self.model = event["model"]
 
+    def _moved(self, event: dict[str, Any]) -> None:
+        self.model = event["to"]
+
     def _model_called(self, event: dict[str, Any]) -> None:
         self.tokens, self.rests, self.question, self.card = 0, False, "", []
         does = "sums up what left its window" if event.get("about") else "thinks"

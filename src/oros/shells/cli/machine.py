@@ -1,4 +1,4 @@
-"""The machine itself on the command line: models, slots, doctor, boot, halt, status, version."""
+"""The machine itself on the command line: slots, doctor, boot, halt, status, version."""
 
 import os
 import sys
@@ -13,33 +13,6 @@ from oros.shells.cli import draw
 from oros.shells.cli.parse import Options, Verb, nothing
 from oros.shells.cli.session import Session
 from oros.shells.cli.spawn_daemon import ensure, log_of
-
-
-def models(session: Session, options: Options) -> int:
-    """List models, or fetch or test one."""
-    if options.act == "list":
-        found = session.machine().query("models")
-        rows = [model_row(m) for m in found]
-        head = ("NAME", "STATE", "SIZE", "ABOUT")
-        lines = draw.table(head, rows, session.terminal.width, "NAME STATE ABOUT")
-        session.give(options.output, found, lines)
-        return 0
-    args = {"name": options.name} if options.name else {}
-    return long(session, f"models.{options.act}", args, options.output)
-
-
-def model_row(model: dict[str, Any]) -> list[str]:
-    """A model as a row; `*` marks the default one."""
-    name = model["name"] + ("*" if model.get("default") else "")
-    size = draw.size(model.get("size") or None)
-    return [name, str(model.get("state", "-")), size, model.get("about", "")]
-
-
-def models_options(parser: ArgumentParser) -> None:
-    """Words of models."""
-    acts = ("list", "pull", "test")
-    parser.add_argument("act", nargs="?", default="list", choices=acts, metavar="list|pull|test")
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="else the default one")
 
 
 def long(session: Session, name: str, args: dict[str, Any], output: str) -> int:
@@ -80,8 +53,12 @@ def slots(session: Session, options: Options) -> int:
         running = " ".join(str(p) for p in model["running"]) or "-"
         waiting = " ".join(str(p) for p in model["waiting"]) or "-"
         used = f"{len(model['running'])}/{model['slots']}"
-        rows.append([model["model"], used, running, str(model["preemptions"]), waiting])
-    head = ("MODEL", "USED", "RUNNING", "PREEMPTED", "WAITING")
+        left = [f"{draw.tokens(n)} {what}" for what, n in model.get("left", {}).items()]
+        opens = [f"asked again in {draw.seconds(model['opens'])}"] if model.get("opens") else []
+        takes = ", ".join([*opens, *left]) or "-"
+        cut = str(model["preemptions"])
+        rows.append([model["model"], used, running, cut, takes, waiting])
+    head = ("MODEL", "USED", "RUNNING", "PREEMPTED", "TAKES", "WAITING")
     lines = draw.table(head, rows, session.terminal.width, "MODEL RUNNING WAITING")
     session.give(options.output, found, lines if rows else ["no model is in use"])
     return 0
@@ -150,7 +127,6 @@ def version(session: Session, options: Options) -> int:
 
 
 VERBS = {
-    "models": Verb(models, models_options, ("oros models", "oros models pull")),
     "slots": Verb(slots, nothing, ("oros slots", "oros slots -o json")),
     "doctor": Verb(doctor, nothing, ("oros doctor", "oros doctor -o json")),
     "boot": Verb(boot, boot_options, ("oros boot", "oros boot --foreground"), False),  # noqa: FBT003

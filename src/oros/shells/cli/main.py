@@ -49,7 +49,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "mem": ("memory", "list, search, add, correct or forget what is remembered"),
     "mount": ("mounts", "show a folder to all processes, and find what is in it"),
     "umount": ("mounts", "show a folder no more"),
-    "models": ("machine", "list, fetch and test models"),
+    "models": ("models", "list, fetch, test and add models"),
+    "keys": ("keys", "list, make or revoke keys for other clients"),
+    "serve": ("keys", "let other clients in: OpenAI's and Anthropic's dialects, on loopback"),
     "slots": ("machine", "list model slots: who thinks, who waits"),
     "doctor": ("machine", "check what this machine can do and enforce"),
     "boot": ("machine", "start the machine"),
@@ -65,6 +67,7 @@ GROUPS = (
     ("apps", ("apps", "install", "remove")),
     ("its changes", ("diff", "commit", "discard", "undo", "redo")),
     ("files", ("ls", "cat", "write", "rm", "find", "grep", "mount", "umount", "mem")),
+    ("other clients", ("serve", "keys")),
     ("machine", ("models", "slots", "doctor", "boot", "halt", "status", "version")),
 )
 

@@ -82,7 +82,9 @@ def host(text: str) -> str:
 
 
 def budget(text: str) -> tuple[str, int | float]:
-    """A limit: `20000tok`, `20ktok`, `$0.10`, `60s`, `5m`, `30calls` -> its name and value."""
+    """A limit: `20ktok`, `$0.10` or `0.1usd`, `60s`, `5m`, `30calls` -> its name and value."""
+    if text.lower().endswith("usd"):
+        text = f"${text[:-3]}"
     found = re.fullmatch(r"\$?(\d+(?:\.\d+)?)([km]?)(tok(?:ens?)?|s|m|h|calls?|)", text.lower())
     if found is None:
         raise argparse.ArgumentTypeError(

@@ -32,11 +32,17 @@ def took(row: draw.Row) -> float:
     return float(max(0.0, (row["changed"] if over else time.time()) - row["started"]))  # noqa: TID251 - a clock to read, not to decide by
 
 
+def thinks(row: draw.Row) -> str:
+    """Its model; of one that had to move, behind it the one that it came from."""
+    model, home = draw.short(row["model"], 16), row.get("home")
+    return f"{model}←{draw.short(home, 16)}" if home else model
+
+
 CELL: dict[str, Callable[[draw.Row], str]] = {
     "PID": lambda row: str(row["pid"]),
     "STATE": state,
     "NI": lambda row: str(row["nice"]),
-    "MODEL": lambda row: draw.short(row["model"], 16) or "-",
+    "MODEL": lambda row: thinks(row) or "-",
     "TOKENS": lambda row: draw.tokens(row["tokens_in"] + row["tokens_out"]),
     "CALLS": lambda row: str(row["calls"]),
     "MONEY": lambda row: draw.money(row["micros"]),

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from oros.abi.errors import Invalid, OrosError
+from oros.shells.cli import story
 from oros.shells.cli.follow import Follow, Meter
 from oros.shells.cli.grants import ask
 from oros.shells.cli.interrupts import Detached, Interrupts
@@ -85,6 +86,8 @@ class Runner:
         self._state.take(item)
         if item.get("kind") == "spawned":
             banner(self._session, self._state.model)
+        if item.get("kind") == "moved":
+            self._terminal.note(story.gist(item), "yellow")
         if self._state.question and self._state.question != known:
             self._answer()
         if item.get("kind") == "carded" and self._state.card:

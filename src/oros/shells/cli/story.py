@@ -151,6 +151,7 @@ SAYS: dict[str, Callable[[Event], str]] = {
     "received": received,
     "model_called": called,
     "model_replied": replied,
+    "moved": lambda e: f"goes on with {e['to']} in the place of {e['of']}: {e['why']}",
     "call_entered": entered,
     "call_returned": returned,
     "doubted": lambda e: f"{e['id']}: {e['question']}",

@@ -135,6 +135,8 @@ class Turn:
         self._state.take(item)
         if item.get("what") == "text":
             self._stream(item["token"])
+        elif item.get("kind") == "moved":
+            self._terminal.note(story.gist(item), "yellow")
         elif item.get("kind") == "model_called":
             banner(self._session, item["event"]["model"])
         elif item.get("kind") == "model_replied" and not item["event"].get("about"):

@@ -14,7 +14,9 @@ STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 _SHOWN = {n: chr(0x2400 + n) for n in range(32) if chr(n) not in "\n\t"} | {0x7F: "\u2421"}
 _SHOWN |= dict.fromkeys(range(0x80, 0xA0), "\ufffd")
 _SHOWN |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
-_ASCII = str.maketrans({"→": "->", "·": "-", "…": "...", "└": "`", "─": "-", "█": "#", "░": "."})
+_ASCII = str.maketrans(
+    {"→": "->", "←": "<-", "·": "-", "…": "...", "└": "`", "─": "-", "█": "#", "░": "."}
+)
 
 
 def harmless(text: str) -> str:

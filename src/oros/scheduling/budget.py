@@ -7,11 +7,19 @@ model has a price, all that was held for it counts as spent.
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from oros.abi.errors import OverBudget
 from oros.abi.grants import NO_USAGE, Limits, Usage, tightest
 from oros.abi.ids import Pid
-from oros.kernel.process import Process
+
+
+class Payer(Protocol):
+    """Who pays: `accounts` bind it, `reserved` is what it held when the machine stopped."""
+
+    pid: Pid
+    accounts: tuple[Pid, ...]
+    reserved: Usage
 
 
 @dataclass(slots=True)
@@ -41,13 +49,13 @@ class Accounts:
         """Open the account of a process that was given limits."""
         self._open[pid] = Account(limits)
 
-    def enter(self, process: Process) -> None:
+    def enter(self, process: Payer) -> None:
         """A process of the tree begins."""
         for owner in process.accounts:
             if owner in self._open:
                 self._open[owner].members += 1
 
-    def leave(self, process: Process) -> None:
+    def leave(self, process: Payer) -> None:
         """A process is gone; an account goes with the last of its tree, not with its owner."""
         for owner in process.accounts:
             account = self._open.get(owner)
@@ -61,37 +69,37 @@ class Accounts:
         account = self._open.get(pid)
         return account.spent if account else None
 
-    def charge(self, process: Process, used: Usage) -> None:
+    def charge(self, process: Payer, used: Usage) -> None:
         """Book usage on every account that binds the process."""
         for owner in process.accounts:
             account = self._open.get(owner)
             if account is not None:
                 account.spent += used
 
-    def hold(self, process: Process, need: Usage) -> None:
+    def hold(self, process: Payer, need: Usage) -> None:
         """Reserve on every account that binds the process. Raises: OverBudget, holding nothing."""
         for owner in process.accounts:
             self._check(owner, need)
         self._hold(process, need)
 
-    def keep(self, process: Process) -> None:
+    def keep(self, process: Payer) -> None:
         """Hold what a process had reserved when the machine stopped, until `settle`."""
         if process.reserved != NO_USAGE:
             self._kept[process.pid] = process.reserved
             self._hold(process, process.reserved)
 
-    def settle(self, process: Process) -> None:
+    def settle(self, process: Payer) -> None:
         """It is known what came of a reservation that was kept, or its process has ended."""
         kept = self._kept.pop(process.pid, None)
         if kept is not None:
             self.release(process, kept)
 
-    def _hold(self, process: Process, need: Usage) -> None:
+    def _hold(self, process: Payer, need: Usage) -> None:
         for owner in process.accounts:
             if owner in self._open:
                 self._open[owner].held += need
 
-    def release(self, process: Process, need: Usage) -> None:
+    def release(self, process: Payer, need: Usage) -> None:
         """Give a reservation back."""
         for owner in process.accounts:
             if owner in self._open:
@@ -100,11 +108,11 @@ class Accounts:
             self.freed.set()
             self.freed = asyncio.Event()
 
-    def busy(self, process: Process) -> bool:
+    def busy(self, process: Payer) -> bool:
         """Whether others of its tree hold something that may come back."""
         return any(o in self._open and self._open[o].held != NO_USAGE for o in process.accounts)
 
-    def room(self, process: Process) -> Limits:
+    def room(self, process: Payer) -> Limits:
         """What is left to a process: the least over the accounts that bind it."""
         return tightest([self._open[o].left for o in process.accounts if o in self._open])
 

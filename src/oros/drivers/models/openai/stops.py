@@ -1,0 +1,37 @@
+"""Stop strings, watched here for servers that don't take them. Pure."""
+
+from collections.abc import Sequence
+
+
+class Stops:
+    """Passes text on until a stop string comes; what may be the beginning of one is held back."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [s for s in stops if s]
+        self._held = ""
+        self.hit = False
+
+    def feed(self, text: str) -> str:
+        """The text that can be said by now."""
+        if self.hit:
+            return ""
+        text = self._held + text
+        found = [at for s in self._stops if (at := text.find(s)) >= 0]
+        if found:
+            self.hit, self._held = True, ""
+            return text[: min(found)]
+        held = max((begun(text, s) for s in self._stops), default=0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
+
+    def rest(self) -> str:
+        """What was held back, when nothing more comes."""
+        rest, self._held = self._held, ""
+        return rest
+
+
+def begun(text: str, stop: str) -> int:
+    """How many characters at the end of a text are a beginning of a stop string."""
+    return next(
+        (n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0
+    )

@@ -1,0 +1,208 @@
+"""What the dialects share: fields read strictly, data URLs as parts, what a stream is made of."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from oros.abi.errors import Invalid, OrosError, Unsupported
+from oros.abi.ids import BlobId
+from oros.abi.message import Ask, AudioPart, ImagePart, Json, Message, Part, TextPart
+from oros.abi.ports import ToolSpec
+from oros.services.doors.wanted import Begun, Said, Step, Wanted
+
+Body = Mapping[str, Json]
+OBJECT: Mapping[str, Json] = {"type": "object"}
+
+
+class Stream(Protocol):
+    """One streamed answer, as bytes of its dialect."""
+
+    def begin(self) -> bytes:
+        """What comes first."""
+
+    def take(self, step: Step) -> bytes:
+        """A step; b"" if this dialect says nothing of it."""
+
+    def wait(self) -> bytes:
+        """Nothing happens yet: the connection lives."""
+
+    def end(self, said: Said) -> bytes:
+        """What comes last."""
+
+    def failed(self, error: OrosError) -> bytes:
+        """An error amid the stream."""
+
+
+class Dialect(Protocol):
+    """One dialect."""
+
+    def asked(self, body: Body) -> Wanted:
+        """A request. Raises: Invalid, Unsupported; they name the field."""
+
+    def whole(self, begun: Begun, wanted: Wanted, said: Said) -> Json:
+        """An answer in one piece."""
+
+    def stream(self, begun: Begun, wanted: Wanted) -> Stream:
+        """An answer as it comes."""
+
+    def error(self, error: OrosError, status: int) -> Json:
+        """An error, as the body of an answer."""
+
+
+@dataclass(slots=True)
+class Blobs:
+    """The bytes of the parts of a request."""
+
+    found: dict[BlobId, bytes] = field(default_factory=dict)
+
+    def put(self, data: bytes) -> BlobId:
+        """Keep bytes under their hash."""
+        name = BlobId(hashlib.sha256(data).hexdigest())
+        self.found[name] = data
+        return name
+
+    def image(self, url: Json, where: str) -> ImagePart:
+        """A picture out of a data URL. Raises: Invalid, Unsupported."""
+        if not isinstance(url, str) or not url.startswith("data:"):
+            raise Unsupported(
+                f"{where}: a picture comes as a data: URL", "nothing is fetched for a client"
+            )
+        head, _, rest = url[5:].partition(",")
+        mime, _, coding = head.partition(";")
+        if not mime.startswith("image/") or coding != "base64":
+            raise Invalid(f"{where}: the URL is no base64 picture, such as data:image/png;base64,")
+        return self.picture(mime, rest, where)
+
+    def picture(self, mime: str, text: Json, where: str) -> ImagePart:
+        """A picture in base64. Raises: Invalid."""
+        return ImagePart(self.put(decoded(text, where)), mime, "")
+
+    def sound(self, kind: str, text: Json, where: str) -> AudioPart:
+        """A sound in base64; `kind` is wav or mp3. Raises: Invalid."""
+        return AudioPart(self.put(decoded(text, where)), f"audio/{kind}", "")
+
+
+def decoded(text: Json, where: str) -> bytes:
+    """Bytes of base64. Raises: Invalid."""
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError) as e:
+        raise Invalid(f"{where}: the data is no base64") from e
+    if not data:
+        raise Invalid(f"{where}: the data is empty")
+    return data
+
+
+# ---- fields ----------------------------------------------------------------------------------
+
+
+def text(value: Json, where: str) -> str:
+    """Raises: Invalid if it is no text."""
+    if not isinstance(value, str):
+        raise Invalid(f"{where}: a string is needed")
+    return value
+
+
+def mapping(value: Json, where: str) -> Body:
+    """Raises: Invalid if it is no object."""
+    if not isinstance(value, dict):
+        raise Invalid(f"{where}: an object is needed")
+    return value
+
+
+def listed(value: Json, where: str) -> Sequence[Body]:
+    """A list of objects, none for null. Raises: Invalid."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Invalid(f"{where}: a list is needed")
+    return [mapping(v, f"{where}[{n}]") for n, v in enumerate(value)]
+
+
+def whole(value: Json, where: str, least: int = 0) -> int:
+    """A whole number, 0 for null. Raises: Invalid."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise Invalid(f"{where}: a whole number is needed, at least {least}")
+    return value
+
+
+def number(value: Json, where: str) -> float:
+    """A number, 0 for null. Raises: Invalid."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2:
+        raise Invalid(f"{where}: a number from 0 to 2 is needed")
+    return float(value)
+
+
+def stops(value: Json, where: str) -> tuple[str, ...]:
+    """Strings that end the answer: one, or a list. Raises: Invalid."""
+    found = [value] if isinstance(value, str) else value or []
+    if not isinstance(found, list) or len(found) > 16:
+        raise Invalid(f"{where}: a string or up to 16 of them are needed")
+    return tuple(text(s, where) for s in found if s != "")
+
+
+def spec(name: Json, about: Json, schema: Json, where: str) -> ToolSpec:
+    """A tool of the client's. Raises: Invalid."""
+    if not isinstance(name, str) or not name or len(name) > 128:
+        raise Invalid(f"{where}: a tool has a name of up to 128 characters")
+    return ToolSpec(name, text(about or "", where), mapping(schema or OBJECT, where))
+
+
+def asks_of(name: Json, ident: Json, args: Json, where: str) -> Ask:
+    """A call of an earlier turn; arguments that are no JSON stay text. Raises: Invalid."""
+    found = args
+    if isinstance(args, str):
+        try:
+            found = json.loads(args or "{}")
+        except ValueError:
+            found = args
+    return Ask(
+        text(ident, where), text(name, where), found if isinstance(found, dict) else str(args)
+    )
+
+
+def chosen(tools: tuple[ToolSpec, ...], name: str, where: str) -> tuple[ToolSpec, ...]:
+    """The one tool that is named. Raises: Invalid."""
+    found = tuple(t for t in tools if t.name == name)
+    if not found:
+        raise Invalid(f"{where}: there is no tool {name!r}")
+    return found
+
+
+def refuse(body: Body, plain: Mapping[str, Sequence[Json]]) -> None:
+    """Raises: Unsupported, naming a field that would change the answer and is not there."""
+    for name, fine in plain.items():
+        value = body.get(name)
+        if value is not None and value not in fine:
+            raise Unsupported(f"{name}: this machine can't do that", "leave it out")
+
+
+def filled(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Raises: Invalid, if there is nothing to answer; answers to calls that nobody made, too."""
+    if not any(m.role in ("user", "tool") for m in messages):
+        raise Invalid("messages: there is nothing to answer", "send a user's message")
+    known: set[str] = set()
+    for message in messages:
+        known |= {a.id for a in message.asks}
+        if message.role == "tool" and message.answers not in known:
+            raise Invalid(f"messages: no call {message.answers!r} was made before its answer")
+    return tuple(messages)
+
+
+def plain(value: Json, where: str) -> tuple[Part, ...]:
+    """A text as parts, none for an empty one. Raises: Invalid."""
+    return (TextPart(value),) if text(value, where) else ()
+
+
+def event(value: Json, name: str = "") -> bytes:
+    """A server-sent event."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(value)}\n\n".encode()

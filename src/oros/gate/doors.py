@@ -1,0 +1,293 @@
+"""The doors: other clients' dialects over HTTP, on loopback when switched on, and on the socket.
+
+    POST /v1/chat/completions   OpenAI's Chat Completions
+    POST /v1/responses          OpenAI's Responses, Open Responses
+    POST /v1/messages           Anthropic's Messages
+    POST /v1/embeddings         vectors
+    GET  /v1/models             what the key opens; also /v1/models/NAME
+
+A key comes as `Authorization: Bearer KEY` or `x-api-key: KEY`. A page in a browser can't come in:
+the host has to be this machine's own name, and nothing of another origin is served. A client that
+goes away ends what it asked for. Errors have the shape of their dialect.
+"""
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from oros.abi.errors import Busy, DeviceFailed, Invalid, NoDevice, NotAuthorized, OrosError, Panic
+from oros.abi.ids import Pid
+from oros.abi.message import Json
+from oros.abi.ports import Progress
+from oros.gate.dialects import embeddings
+from oros.gate.dialects.chat import Chat
+from oros.gate.dialects.messages import Messages
+from oros.gate.dialects.parts import Dialect, Stream
+from oros.gate.dialects.responses import Responses
+from oros.services.doors.desk import Desk
+from oros.services.doors.wanted import Begun, Said, Step, Wanted
+
+BODY = 32 << 20
+"""Bytes of a request at most."""
+BEAT = 10.0
+"""Seconds without a word until a stream says that it lives."""
+STALL = 30.0
+"""Seconds that a client may leave a write unread before it is cut off."""
+PATIENCE = 0.2
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+STATUS = {
+    "EINVAL": 400, "ENOTSUP": 400, "E2BIG": 400, "EAUTH": 401, "EDQUOT": 402, "EACCES": 403,
+    "ENODEV": 404, "ENOENT": 404, "EAGAIN": 429, "EINTR": 503, "ETIMEDOUT": 504, "ECONN": 502,
+    "EPROTO": 502, "ENOSPC": 507,
+}  # fmt: skip
+DIALECTS: dict[str, Dialect] = {
+    "/v1/chat/completions": Chat(),
+    "/v1/responses": Responses(),
+    "/v1/messages": Messages(),
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Steps = asyncio.Queue[Sequence[Step] | OrosError]
+
+
+class Doors:
+    """The doors of one machine. `fail` is told if the machine can't go on."""
+
+    def __init__(self, desk: Desk, fail: Callable[[OrosError], None]) -> None:
+        self._desk = desk
+        self._fail = fail
+        self._runner: web.AppRunner | None = None
+        self.address = ""
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is served, on any socket."""
+        posts = [web.post(path, self._asked(d)) for path, d in DIALECTS.items()]
+        return [
+            *posts,
+            web.post("/v1/embeddings", bordered(Chat(), self._embeddings)),
+            web.get("/v1/models", bordered(Chat(), self._models)),
+            web.get("/v1/models/{name:.+}", bordered(Chat(), self._models)),
+        ]
+
+    @asynccontextmanager
+    async def shut_at_end(self) -> AsyncIterator[None]:
+        """Shut the doors after the block."""
+        try:
+            yield
+        finally:
+            await self.shut()
+
+    async def open(self, listen: str) -> str:
+        """Listen at `HOST:PORT` on loopback; the URL. Port 0 is any. Raises: Invalid, Busy."""
+        host, port = address(listen)
+        await self.shut()
+        app = web.Application(client_max_size=BODY, middlewares=[at_home])
+        app.add_routes(self.routes())
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=PATIENCE
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as e:
+            await runner.cleanup()
+            raise Busy(f"{listen}: {e.strerror}", "another port: oros serve --port N") from e
+        self._runner = runner
+        at = runner.addresses[0][1]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{at}"
+        return self.address
+
+    async def shut(self) -> None:
+        """Listen no more; who is inside is cut off."""
+        runner, self._runner, self.address = self._runner, None, ""
+        if runner is not None:
+            await runner.cleanup()
+
+    # ---- requests ----------------------------------------------------------------------------
+
+    def _asked(self, dialect: Dialect) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            secret = secret_of(request)
+            self._desk.keys.of(secret)  # before anything is read of who has none
+            wanted = dialect.asked(await body(request))
+            steps: Steps = asyncio.Queue()
+            async with asyncio.TaskGroup() as tasks:
+                work = tasks.create_task(self._work(secret, wanted, steps))
+                found = await answered(request, dialect, wanted, steps)
+                work.cancel()
+            if isinstance(found, OrosError):
+                raise found
+            return found
+
+        return bordered(dialect, handle)
+
+    async def _work(self, secret: str, wanted: Wanted, steps: Steps) -> None:
+        """Answer; whatever goes wrong is the last step."""
+        try:
+            await self._desk.answer(secret, wanted, steps.put_nowait)
+        except OrosError as e:
+            steps.put_nowait(e)
+        except Panic as e:
+            error = DeviceFailed(f"the machine can't go on: {e}")
+            self._fail(error)
+            steps.put_nowait(error)
+        except Exception as e:  # noqa: BLE001 - border: a bug must not close the door for others
+            traceback.print_exc(file=sys.stderr)
+            steps.put_nowait(DeviceFailed(f"the machine failed: {e!r}", "see its log"))
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        secret = secret_of(request)
+        self._desk.keys.of(secret)
+        model, texts, packed = embeddings.asked(await body(request))
+        name, vectors, used = await self._desk.vectors(secret, model, texts)
+        return web.json_response(embeddings.whole(name, vectors, used, packed=packed))
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        key, _ = self._desk.keys.of(secret_of(request))
+        names = self._desk.models(key)
+        found: Json = embeddings.models(names)
+        if name := request.match_info.get("name"):
+            if name not in names:
+                raise NoDevice(f"this key opens no model {name!r}")
+            found = embeddings.models([name])["data"][0]
+        return web.json_response(found)
+
+
+async def answered(
+    request: web.Request, dialect: Dialect, wanted: Wanted, steps: Steps
+) -> web.StreamResponse | OrosError:
+    """The answer, whole or as it comes; or why there is none, before anything was sent.
+
+    A stream is begun with the first word, so that what fails before it has a status of its own.
+    """
+    begun, late, now = Begun(Pid(0), 0.0), None, asyncio.get_running_loop().time
+    while True:
+        try:
+            async with asyncio.timeout_at(late):
+                batch = await steps.get()
+        except TimeoutError:
+            return await streamed(request, dialect.stream(begun, wanted), steps, ())
+        if isinstance(batch, OrosError):
+            return batch
+        for step in batch:
+            if isinstance(step, Begun):
+                begun, late = step, now() + BEAT if wanted.stream else None
+        if wanted.stream and not all(isinstance(s, Begun | Progress) for s in batch):
+            return await streamed(request, dialect.stream(begun, wanted), steps, batch)
+        if batch and isinstance(batch[-1], Said):
+            return web.json_response(dialect.whole(begun, wanted, batch[-1]))
+
+
+async def streamed(
+    request: web.Request, stream: Stream, steps: Steps, batch: Sequence[Step] | OrosError
+) -> web.StreamResponse:
+    """Stream while the client keeps up; one that is gone or stalls is cut off."""
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
+    try:
+        await response.prepare(request)
+        chunk = stream.begin()
+        while True:
+            done = isinstance(batch, OrosError) or bool(batch and isinstance(batch[-1], Said))
+            chunk += piece(stream, batch)
+            if chunk:
+                async with asyncio.timeout(STALL):
+                    await response.write(chunk)
+            if done:
+                return response
+            try:
+                async with asyncio.timeout(BEAT):
+                    batch, chunk = await steps.get(), b""
+            except TimeoutError:
+                batch, chunk = (), stream.wait()
+    except (ConnectionError, TimeoutError):
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+
+
+def piece(stream: Stream, batch: Sequence[Step] | OrosError) -> bytes:
+    """Steps, or what went wrong, as bytes of the stream."""
+    if isinstance(batch, OrosError):
+        return stream.failed(batch)
+    found = b"".join(map(stream.take, batch))
+    return found + (stream.end(batch[-1]) if batch and isinstance(batch[-1], Said) else b"")
+
+
+def bordered(dialect: Dialect, handler: Handler) -> Handler:
+    """A handler whose errors have the shape of a dialect."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except OrosError as e:
+            return refused(dialect, e, STATUS.get(e.code, 500))
+        except web.HTTPRequestEntityTooLarge:
+            error = Invalid(f"a request has at most {BODY >> 20} MiB")
+            return refused(dialect, error, 413)
+
+    return handle
+
+
+def refused(dialect: Dialect, error: OrosError, status: int) -> web.Response:
+    """An error as an answer."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return web.json_response(dialect.error(error, status), status=status, headers=headers)
+
+
+@web.middleware
+async def at_home(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let in who names this machine as such: no page that a browser was led to (DNS rebinding)."""
+    origin = request.headers.get("Origin")
+    if name_of(f"//{request.host}") not in LOOPBACK or (origin and name_of(origin) not in LOOPBACK):
+        return web.json_response(
+            {"error": {"message": "this door is for programs on this machine"}}, status=403
+        )
+    return await handler(request)
+
+
+def name_of(url: str) -> str:
+    """The host's name in a URL, "" if there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`. Raises: Invalid."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if host not in LOOPBACK or not port.isdecimal() or int(port) > 65535:
+        hint = "for other machines put a proxy with TLS before it"
+        raise Invalid(f"{listen!r} is no address on loopback, such as 127.0.0.1:8700", hint)
+    return host, int(port)
+
+
+def secret_of(request: web.Request) -> str:
+    """The key of a request. Raises: NotAuthorized."""
+    kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    found = bearer.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
+    if not found:
+        raise NotAuthorized("a key is needed", "oros keys add NAME makes one")
+    return found
+
+
+async def body(request: web.Request) -> dict[str, Json]:
+    """The body of a request. Raises: Invalid."""
+    try:
+        found = json.loads(await request.read())
+    except (ValueError, RecursionError) as e:
+        raise Invalid(f"the body is no JSON: {e}") from e
+    if not isinstance(found, dict):
+        raise Invalid("the body is no JSON object")
+    return found

@@ -1,0 +1,131 @@
+"""The desk behind the doors: what a key opens, one request after another, whatever the dialect."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from oros.abi.errors import Busy, Invalid, NoDevice
+from oros.abi.events import Exited, Reaped, Spawned
+from oros.abi.grants import NO_LIMITS, Usage
+from oros.abi.ids import Pid
+from oros.abi.ports import Embedder
+from oros.kernel.machine import Machine
+from oros.kernel.process import Process
+from oros.paging.context import size
+from oros.services.apps.programs import builtin
+from oros.services.doors import jobs
+from oros.services.doors.keys import Key, Keys
+from oros.services.doors.think import DOOR, think
+from oros.services.doors.wanted import Tell, Wanted
+from oros.services.hub import Hub
+
+MOST = 64
+"""Requests of one key at a time."""
+TEXTS = 2048
+"""Texts in one request for vectors."""
+OFFERED = ("steps", "code")
+"""Shapes of programs that can be asked as a model."""
+
+
+class Desk:
+    """What the doors ask of the machine. `names` are the models that there are by name."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        keys: Keys,
+        hub: Hub,
+        names: Callable[[], Sequence[str]],
+        embedder: Embedder | None,
+    ) -> None:
+        self.keys = keys
+        self._m, self._hub, self._names, self._embedder = machine, hub, names, embedder
+        self._open: Counter[Pid] = Counter()
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._m.world.clock.wall()
+
+    def models(self, key: Key) -> list[str]:
+        """The names that a key may ask, programs too."""
+        found = [n for n in self._names() if key.gives(n)]
+        programs = [p.name for p in builtin().values() if p.shape in OFFERED and not p.standing]
+        return found + [f"{jobs.PREFIX}{p}" for p in programs if key.runs(p)]
+
+    async def answer(self, secret: str, wanted: Wanted, tell: Tell) -> None:
+        """Answer a request; see `think` and `work`. Raises: what they do, NotAuthorized, Busy.
+
+        NoDevice says which names the key opens, and nothing of others.
+        """
+        key, row = self.keys.of(secret)
+        with self._counted(key):
+            if wanted.model not in self.models(key) and not self._known(key, wanted.model):
+                there = " ".join(self.models(key)) or "none"
+                raise NoDevice(f"this key opens no model {wanted.model!r}", f"models: {there}")
+            if wanted.model.startswith(jobs.PREFIX):
+                await jobs.work(self._m, self._hub, key, row, wanted, tell)
+            else:
+                await think(self._m, key, row, wanted, tell)
+
+    def _known(self, key: Key, name: str) -> bool:
+        """Whether a name that is not listed means a model that the key opens."""
+        if not name or name.startswith(jobs.PREFIX):
+            return False
+        try:
+            return key.gives(name, self._m.world.model(name).info.name)
+        except NoDevice:
+            return False
+
+    @contextmanager
+    def _counted(self, key: Key) -> Iterator[None]:
+        if self._open[key.pid] >= MOST:
+            raise Busy(f"the key {key.name} has {MOST} requests open", retry_after=1.0)
+        self._open[key.pid] += 1
+        try:
+            yield
+        finally:
+            self._open[key.pid] -= 1
+
+    async def vectors(
+        self, secret: str, model: str, texts: Sequence[str]
+    ) -> tuple[str, list[bytes], Usage]:
+        """Who made them, a vector for each text (float32, little-endian), and what it cost.
+
+        Raises: NotAuthorized, Busy, NoDevice, Invalid, OverBudget, what the embedder raises.
+        """
+        key, row = self.keys.of(secret)
+        embedder = self._embedder
+        if embedder is None:
+            raise NoDevice("nothing here makes vectors", "oros models pull embed/minilm")
+        if model not in ("", "embed", embedder.name) or not key.gives(embedder.name, "embed"):
+            raise NoDevice(f"this key opens no model {model!r} for vectors", "models: embed")
+        if not 0 < len(texts) <= TEXTS:
+            raise Invalid(f"input has 1 to {TEXTS} texts")
+        used = Usage(int(sum(map(size, texts))) + 1, micros=0, calls=1)
+        with self._counted(key):
+            self._m.accounts.hold(row, used)
+            try:
+                found = await embedder.embed(texts)
+            finally:
+                self._m.accounts.release(row, used)
+            await self._booked(key, row, embedder.name, len(texts), used)
+        return embedder.name, found, used
+
+    async def _booked(self, key: Key, row: Process, model: str, count: int, used: Usage) -> None:
+        """A request that is over at once, as a process that began and ended."""
+        m, process = self._m, Process(self._m.new_pid())
+        event = Spawned(
+            row.pid, DOOR, f"vectors of {count} texts", model, row.nice, NO_LIMITS, (),
+            process.pid, row.accounts, key.label,
+        )  # fmt: skip
+        m.accounts.charge(row, used)
+        done = Exited(0, "", "", key.label, used)
+
+        def gone() -> None:
+            m.accounts.enter(process)
+            m.retire(process)
+
+        await m.journal.sync(
+            (process, event), (process, done), (process, Reaped(row.pid)), after=[gone]
+        )

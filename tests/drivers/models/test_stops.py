@@ -1,0 +1,32 @@
+"""Stop strings that are watched here end a text as a server's own would, however it is cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oros.drivers.models.openai.stops import Stops
+
+TEXT = st.text("abc", max_size=12)
+
+
+@given(TEXT, st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.data())
+def test_a_text_ends_before_the_first_stop_string(text, stops, data) -> None:
+    watched, said, at = Stops(stops), "", 0
+    while at < len(text):
+        size = data.draw(st.integers(1, len(text) - at))
+        said += watched.feed(text[at : at + size])
+        at += size
+    ends = [i for s in stops if (i := text.find(s)) >= 0]
+    whole = said + watched.rest()
+    assert watched.hit == bool(ends)
+    if len(ends) <= 1 or len({s[:1] for s in stops}) == len(stops):
+        assert whole == (text[: min(ends)] if ends else text)
+    assert text.startswith(whole)
+
+
+def test_text_is_not_held_back_longer_than_it_must() -> None:
+    watched = Stops(["```"])
+    assert watched.feed("code `") == "code "
+    assert watched.feed("x`") == "`x"
+    assert watched.feed("``") == ""
+    assert watched.hit
+    assert watched.feed("more") == ""

@@ -1,0 +1,132 @@
+"""A machine with open doors, in the test's own loop: a real port and clock, a scripted model."""
+
+import asyncio
+import json
+import struct
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import aiohttp
+
+from oros.abi.errors import NoDevice
+from oros.abi.manifest import Program
+from oros.abi.ports import ModelInfo
+from oros.drivers.clock.wall import SystemRandom, WallClock
+from oros.gate.doors import Doors
+from oros.kernel.kernel import Kernel
+from oros.kernel.machine import World
+from oros.sdk.testing.memory import Disk, MemoryStore
+from oros.sdk.testing.scripted import ScriptedModel
+from oros.services.console import Console
+from oros.services.doors.desk import Desk
+from oros.services.doors.keys import Keys, Wish
+from oros.services.shapes import SHAPES
+
+CANS = frozenset({"tools", "resume", "schema", "image", "audio"})
+STEPS = Program("steps", "test", "steps", "You are a test.", ("ask", "write"))
+
+
+async def until(what, seconds: float = 5.0) -> None:
+    """Wait until something is so."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while loop.time() < ends:
+        if what():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never was so")
+
+
+@dataclass
+class Opened:
+    """What a test has: the kernel, the model behind it, the doors, a key, a client with it."""
+
+    url: str
+    kernel: Kernel
+    model: ScriptedModel
+    desk: Desk
+    secret: str
+    http: aiohttp.ClientSession
+    disk: Disk
+    failed: list
+
+    async def post(self, path: str, body, **headers):
+        """Status, JSON body, headers."""
+        async with self.http.post(f"{self.url}{path}", json=body, headers=headers) as got:
+            return got.status, await got.json(), got.headers
+
+    async def stream(self, path: str, body) -> list:
+        """The events of a stream: (name, data)."""
+        async with self.http.post(f"{self.url}{path}", json={**body, "stream": True}) as got:
+            assert got.status == 200, await got.text()
+            found, name = [], ""
+            async for raw in got.content:
+                field, _, value = raw.decode().rstrip("\n").partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    found.append((name, value if value == "[DONE]" else json.loads(value)))
+            return found
+
+    async def key(self, name: str, **wish) -> str:
+        """Another key."""
+        return (await self.desk.keys.add(Wish(name, **wish)))[1]
+
+    def rows(self) -> list:
+        """The processes of requests, those that are over too."""
+        m = self.kernel.m
+        found = [*m.done.values(), *m.table]
+        return sorted((r for r in found if r.program == "door"), key=lambda r: r.pid)
+
+    def session(self, secret: str) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(headers={"Authorization": f"Bearer {secret}"})
+
+
+class Vectors:
+    """Makes a vector of a text's length."""
+
+    name, dims = "tiny", 2
+
+    async def embed(self, texts, *, query=False):
+        return [struct.pack("<2f", float(len(t)), 1.0) for t in texts]
+
+    async def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def opened(script, cans=CANS, price=(0, 0, 0), window=32768, disk=None, slots=2, **more):
+    """Open doors, for the time of the block."""
+    disk, clock = disk or Disk(), WallClock()
+    info = ModelInfo("scripted", window, slots, cans, price)
+    model = ScriptedModel(script, info, clock, **more)
+    store = MemoryStore(disk)
+
+    def named(name):
+        if name not in ("", "scripted", "alias"):
+            raise NoDevice(f"there is no model {name!r}")
+        return model
+
+    world = World(
+        store, clock, SystemRandom(), named, lambda s: None, lambda n, m: STEPS, SHAPES
+    )  # fmt: skip
+    kernel = Kernel(world)
+    kernel.boot(Program("shell", "test", "steps", "You are pid 1.", (), standing=True))
+    console = Console(kernel, "1")
+    failed: list = []
+    desk = Desk(kernel.m, Keys(kernel.m, store), console.hub, lambda: ["scripted"], Vectors())
+    doors = Doors(desk, failed.append)
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(kernel.run())
+        await asyncio.sleep(0)
+        async with doors.shut_at_end():
+            url = await doors.open("127.0.0.1:0")
+            secret = ""
+            if not any(k["name"] == "test" for k in desk.keys.rows()):
+                secret = (await desk.keys.add(Wish("test", apps=("*",), mine=True)))[1]
+            headers = {"Authorization": f"Bearer {secret}"}
+            async with aiohttp.ClientSession(headers=headers) as http:
+                yield Opened(url, kernel, model, desk, secret, http, disk, failed)
+        kernel.halt()
+        with suppress(asyncio.CancelledError):
+            await run

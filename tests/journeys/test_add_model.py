@@ -1,0 +1,40 @@
+"""I add a model by the address of its server, and use it at once; my own lines stay as they are."""
+
+
+def test_a_server_by_its_address(machine, mock_url) -> None:
+    path = machine.home / "config.toml"
+    path.write_text("# mine\n" + path.read_text())
+    before = path.read_text()
+    found = machine.json(
+        "models", "add", mock_url, "--window", "64000", "--price", "1,2", "--alias", "quick"
+    )
+    name = found["added"]
+    assert name.endswith("/mock-1")
+    assert path.read_text().startswith(before.rstrip())
+    assert machine.oros("run", "--model", "quick", "[[mock final=well]]").stdout.startswith("well")
+    row = next(m for m in machine.json("models") if m["name"] == name)
+    assert (row["window"], row["aliases"]) == (64000, ["quick"])
+    assert machine.row(2)["model"] == name
+
+    again = machine.oros("models", "add", mock_url)
+    assert again.returncode == 17, again.stderr
+    assert "--as" in again.stderr
+    machine.oros("halt")
+    assert machine.oros("run", "--model", "quick", "[[mock final=well]]").returncode == 0
+
+
+def test_what_is_wrong_is_said_and_changes_nothing(machine, mock_url) -> None:
+    before = (machine.home / "config.toml").read_text()
+    for words, code, text in (
+        (("nonsense",), 2, "openai"),
+        (("http://127.0.0.1:1/v1",), 6, "nobody answers"),
+        ((mock_url, "--model", "nosuch"), 19, "mock-1"),
+        ((mock_url, "--key", "nosuch"), 19, "oros secret set nosuch --host 127.0.0.1"),
+        ((mock_url, "--fallback", "nosuch"), 2, "nosuch"),
+        ((), 2, "which server"),
+    ):
+        found = machine.oros("models", "add", *words)
+        assert found.returncode == code, (words, found.stderr)
+        assert text in found.stderr, found.stderr
+        assert "Traceback" not in found.stderr
+    assert (machine.home / "config.toml").read_text() == before
