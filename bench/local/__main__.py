@@ -17,8 +17,9 @@ from pathlib import Path
 from bench.footprint.__main__ import Report
 from oros.abi.message import say
 from oros.abi.ports import Finished, ModelRequest, TextDelta
-from oros.boot.models import free_memory, info_of
+from oros.boot.models import info_of
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
+from oros.drivers.models.llamacpp.engine import free_memory
 from oros.sdk.address import home_of
 from oros.services.weights.catalog import BY_NAME, default_model
 from oros.services.weights.pull import place

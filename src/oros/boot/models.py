@@ -16,6 +16,7 @@ from oros.boot.dialects import driver_of, info_of_remote
 from oros.boot.names import Names, stays, suited
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
+from oros.drivers.models.llamacpp.engine import free_memory
 from oros.scheduling.moves import HERE
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
@@ -285,13 +286,3 @@ def info_of(spec: Weights) -> ModelInfo:
 def elsewhere() -> list[Path]:
     """Files on this machine that may be copies of a built-in model."""
     return [Path(f.where) for f in discover.files()]
-
-
-def free_memory() -> int:
-    """Bytes that programs can have now; 0 if the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 0
-    found = [x for x in lines if x.startswith("MemAvailable:")]
-    return int(found[0].split()[1]) * 1024 if found else 0

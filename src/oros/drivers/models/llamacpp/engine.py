@@ -295,3 +295,13 @@ class Engine:
         """Give a sequence a saved state; False if it does not fit."""
         data = self._ffi.from_buffer("uint8_t[]", state)
         return int(self._lib.llama_state_seq_set_data(self._context, data, len(state), seq)) > 0
+
+
+def free_memory() -> int:
+    """Bytes that programs can have now; 0 if the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    found = [x for x in lines if x.startswith("MemAvailable:")]
+    return int(found[0].split()[1]) * 1024 if found else 0

@@ -20,7 +20,7 @@ from typing import Any
 
 from oros.drivers.models.llamacpp.binding import BUILD
 from oros.drivers.models.llamacpp.curve import Curve
-from oros.drivers.models.llamacpp.engine import Engine, Refused, Sampler, Settings
+from oros.drivers.models.llamacpp.engine import Engine, Refused, Sampler, Settings, free_memory
 from oros.drivers.models.llamacpp.kept import Kept
 from oros.drivers.models.llamacpp.loop import Ended, Job, Loop
 from oros.drivers.models.llamacpp.prompts import Prompts
@@ -243,16 +243,6 @@ def tie_to_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
-
-
-def free_memory() -> int:
-    """Bytes that programs can have now; 0 if the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 0
-    found = [x for x in lines if x.startswith("MemAvailable:")]
-    return int(found[0].split()[1]) * 1024 if found else 0
 
 
 def main(options: Json) -> None:
