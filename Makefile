@@ -100,9 +100,10 @@ bench-drivers: .venv/ready
 simulate: .venv/ready
 	$(BIN)/python -m tests.simulation --seeds 10000
 
-# The model in the box: load, read, write, cancel; two minutes.
+# The model in the box: load, read, write, cancel; then what preemption costs; five minutes.
 bench-local: .venv/ready
 	$(BIN)/python -m bench.local
+	$(BIN)/python -m bench.local.preemption
 
 # Programs in the sandbox, and their changes as layers; half a minute.
 bench-sandbox: .venv/ready

@@ -271,7 +271,7 @@ class MockServer:
         writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
         event(writer, {"content": begun + " "})
         try:
-            while fault == "flood" and not reader.at_eof():
+            while fault == "flood" and not gone(reader):
                 for _ in range(100):
                     event(writer, {"content": "again "})
                 await writer.drain()
@@ -293,14 +293,19 @@ class MockServer:
         writer.write(head + good + rest[fault])
 
 
+def gone(reader) -> bool:
+    """Whether the client has closed, with what it was sent read or unread (which is a reset)."""
+    return reader.at_eof() or reader.exception() is not None
+
+
 async def on_time(due: float, reader) -> bool:
     """Wait until a moment; False if the client goes away before it."""
     loop = asyncio.get_running_loop()
     while (left := due - loop.time()) > 0:
         await asyncio.sleep(min(left, 0.02))
-        if reader.at_eof():
+        if gone(reader):
             return False
-    return not reader.at_eof()
+    return not gone(reader)
 
 
 def calls(call, arguments) -> dict:

@@ -1,26 +1,25 @@
 """python -m bench.local: how fast the model in the box loads, reads, writes and lets itself stop.
 
 The driver and its worker, no kernel above them; figures in seconds are of this machine. A cancel
-counts twice: until the call has returned, and until the worker's slot is idle for the next one.
-Exit code 1 if a bar is missed.
+counts twice: until the call has returned, and until the worker is idle for the next one. The decode
+loop and its preemption have a page of their own: `python -m bench.local.preemption`. Exit code 1 if
+a bar is missed.
 """
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
 from contextlib import aclosing
 from pathlib import Path
 
-import aiohttp
-
 from bench.footprint.__main__ import Report
 from oros.abi.message import say
 from oros.abi.ports import Finished, ModelRequest, TextDelta
-from oros.boot.models import free_memory, info_of
+from oros.boot.models import info_of
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
+from oros.drivers.models.llamacpp.engine import free_memory
 from oros.sdk.address import home_of
 from oros.services.weights.catalog import BY_NAME, default_model
 from oros.services.weights.pull import place
@@ -52,15 +51,9 @@ async def answer(model: LlamaCppModel, request: ModelRequest) -> tuple[float, fl
 
 
 async def idle(model: LlamaCppModel) -> None:
-    """Wait until no slot of the worker computes."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(f"{model._folder}/llama.sock")
-    ) as session:
-        while True:
-            async with session.get("http://worker/slots") as reply:
-                if not any(s["is_processing"] for s in json.loads(await reply.read())):
-                    return
-            await asyncio.sleep(0.002)
+    """Wait until the worker computes for nobody."""
+    while (await model.state())["jobs"]:  # noqa: ASYNC110  # it is another process
+        await asyncio.sleep(0.002)
 
 
 async def cut(model: LlamaCppModel, request: ModelRequest, tokens: int, wait: float) -> list[float]:

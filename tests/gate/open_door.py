@@ -127,6 +127,9 @@ async def opened(script, cans=CANS, price=(0, 0, 0), window=32768, disk=None, sl
             headers = {"Authorization": f"Bearer {secret}"}
             async with aiohttp.ClientSession(headers=headers) as http:
                 yield Opened(url, kernel, model, desk, secret, http, disk, failed)
-        kernel.halt()
+        if store._failure is None:
+            kernel.halt()
+        else:  # its last words can't be written
+            run.cancel()
         with suppress(asyncio.CancelledError):
             await run

@@ -9,13 +9,14 @@ import aiohttp
 import pytest
 from tests.gate.open_door import opened, until
 
-from oros.abi.errors import Busy, Invalid, NotAuthorized, TooBig, Unreachable
+from oros.abi.errors import Busy, Invalid, NoSpace, NotAuthorized, TooBig, Unreachable
 from oros.abi.grants import Limits
 from oros.abi.labels import Integrity
 from oros.abi.message import Ask, AudioPart, ImagePart
 from oros.gate import doors
 from oros.gate.doors import address
 from oros.sdk.testing.scripted import Answer
+from oros.services.doors.keys import Keys
 from oros.services.replay import replay
 
 HELLO = {"model": "scripted", "messages": [{"role": "user", "content": "hello"}]}
@@ -585,7 +586,8 @@ def test_a_models_errors_have_the_dialects_shape_and_a_status() -> None:
 
 
 def test_a_retry_amid_an_answer_is_not_seen(monkeypatch) -> None:
-    monkeypatch.setattr("oros.kernel.thinking.BACKOFF", 0.001)
+    monkeypatch.setattr("oros.scheduling.moves.BACKOFF", 0.001)
+    monkeypatch.setattr("oros.scheduling.pace.BACKOFF", 0.001)
 
     async def story(door):
         body = {**HELLO, "tools": [bodies()[0][2]]}
@@ -628,6 +630,66 @@ def test_a_client_that_goes_away_ends_its_answer(path, body, tool) -> None:
         assert replay(door.kernel.m.journal.rows(row.pid)).same
 
     run(story, "word " * 500, tokens_a_second=100)
+
+
+@EACH
+def test_a_client_that_waits_for_the_whole_may_go_away_too(path, body, tool) -> None:
+    async def story(door):
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(door.post(path, body))
+            await until(lambda: door.model.active)
+            work.cancel()
+        await until(lambda: not door.model.active and not door.rows()[0].alive)
+        assert (door.rows()[0].status, door.model.closed) == (130, 1)
+
+    run(story, "word " * 500, tokens_a_second=100)
+
+
+def test_a_stopped_key_opens_nothing_until_it_goes_on() -> None:
+    async def story(door):
+        secret = await door.key("other")
+        pid = next(k["pid"] for k in door.desk.keys.rows() if k["name"] == "other")
+        async with door.session(secret) as http:
+            stream = http.post(f"{door.url}/v1/chat/completions", json={**HELLO, "stream": True})
+            async with stream as got:
+                await got.content.readany()
+                await door.kernel.request("kill", {"pid": pid, "signal": "STOP"})
+                assert b"[DONE]" not in await got.read()
+            assert [r.status for r in door.rows()] == [130]
+            assert (await door.post("/v1/chat/completions", HELLO))[0] == 200
+            post = f"{door.url}/v1/chat/completions"
+            async with http.post(post, json=HELLO) as got:
+                assert got.status == 401
+            await door.kernel.request("kill", {"pid": pid, "signal": "CONT"})
+            async with http.post(post, json=HELLO) as got:
+                assert got.status == 200
+
+    run(story, "word " * 30, tokens_a_second=100)
+
+
+def test_keys_that_a_crash_left_half_made_end() -> None:
+    async def story(door):
+        await door.key("half")
+        pid = next(k["pid"] for k in door.desk.keys.rows() if k["name"] == "half")
+        door.disk.settings["doors.keys"] = "[]"
+        keys = Keys(door.kernel.m, door.kernel.m.world.store)
+        keys.settle()
+        await door.kernel.m.journal.sync()
+        assert door.kernel.m.find(pid).status == 137
+
+    run(story)
+
+
+def test_a_journal_that_fails_stops_the_machine_and_the_client_is_told() -> None:
+    async def story(door):
+        door.kernel.m.world.store.fail(NoSpace("the disk is full"))
+        status, found, _ = await door.post("/v1/chat/completions", HELLO)
+        assert (status, "full" in error_of(found)) == (507, True)
+        status, found, _ = await door.post("/v1/embeddings", {"model": "embed", "input": "a"})
+        assert (status, "full" in error_of(found)) == (507, True)
+        assert len(door.failed) == 2
+
+    run(story)
 
 
 def test_a_client_that_goes_away_ends_its_program() -> None:

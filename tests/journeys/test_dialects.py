@@ -1,14 +1,13 @@
 """I name a model of another vendor; a job with a call is done, and its thoughts go back to it."""
 
-import asyncio
 import json
-import threading
 
 import pytest
 from tests.drivers.models.chatlines import SHOW, OllamaDialect
 from tests.drivers.models.generate import GenerateDialect
 from tests.drivers.models.messages import MessagesDialect
-from tests.drivers.models.served import Call, Counts, Server, Turn
+from tests.drivers.models.served import Call, Counts, Turn
+from tests.journeys.apart import Apart
 
 WRITE = json.dumps({"path": "/work/note.txt", "text": "seven cats\n"})
 TURNS = [
@@ -24,35 +23,6 @@ TURNS = [
 ]
 
 
-class Apart(threading.Thread):
-    """A server in a thread of its own, as the machine is a process of its own."""
-
-    def __init__(self, dialect) -> None:
-        super().__init__(daemon=True)
-        self.dialect = dialect
-        self.up = threading.Event()
-
-    def run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        async with Server(self.dialect) as self.server:
-            shown = [SHOW] if self.dialect.platform == "ollama" else []
-            self.server.queue = [*shown, *TURNS]
-            self.up.set()
-            await self.over.wait()
-
-    def __enter__(self) -> Server:
-        self.start()
-        assert self.up.wait(10)
-        return self.server
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.over.set)
-        self.join(10)
-
-
 @pytest.mark.parametrize(
     ("dialect", "base"),
     [
@@ -63,7 +33,8 @@ class Apart(threading.Thread):
     ids=["anthropic", "gemini", "ollama"],
 )
 def test_a_job_in_another_dialect(machine, dialect, base) -> None:
-    with Apart(dialect) as server:
+    shown = [SHOW] if dialect.platform == "ollama" else []
+    with Apart(dialect, [*shown, *TURNS]) as server:
         extra = f'[models.other]\nbase_url = "{server.url}{base}"\nmodel = "there"\n'
         extra += f'dialect = "{dialect.platform}"\nprice = [1000000, 2000000, 100000]\n'
         machine.configure(extra, default="other")

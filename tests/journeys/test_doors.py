@@ -39,6 +39,7 @@ def test_a_person_gives_a_key_and_takes_it_back(machine) -> None:
     key = next(x for x in shown.stdout.splitlines() if x.startswith("key: ")).split()[1]
     status, found = post(url, key)
     assert (status, said(found).strip()) == (200, "echo: one two")
+    assert "editor" in machine.oros("keys").stdout
     (row,) = machine.json("keys")
     assert row["spent"]["micros"] > 0
     assert row["limits"]["micros"] == 5_000_000

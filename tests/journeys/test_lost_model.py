@@ -1,15 +1,14 @@
 """The server of my model dies amid a job; the job ends on another, with the same files."""
 
-import asyncio
 import base64
 import json
 import subprocess
 import sys
-import threading
 
 import pytest
 from tests.drivers.models.messages import MessagesDialect
-from tests.drivers.models.served import Call, Server, Turn
+from tests.drivers.models.served import Call, Turn
+from tests.journeys.apart import Apart
 from tests.journeys.conftest import ROOT
 
 WRITES = [["write", {"path": f"/work/part-{n}.txt", "text": f"part {n}\n"}] for n in range(1, 7)]
@@ -77,41 +76,15 @@ def test_a_server_that_is_not_there_is_gone_around(machine) -> None:
     assert "Traceback" not in found.stderr
 
 
-class Mortal(threading.Thread):
-    """A server of another dialect, in a thread of its own: it dies when the block is left."""
-
-    def __init__(self, turns: list[Turn]) -> None:
-        super().__init__(daemon=True)
-        self.turns, self.up = turns, threading.Event()
-
-    def run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        async with Server(MessagesDialect(None)) as self.server:
-            self.server.queue = list(self.turns)
-            self.up.set()
-            await self.over.wait()
-
-    def __enter__(self) -> Server:
-        self.start()
-        assert self.up.wait(10)
-        return self.server
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.over.set)
-        self.join(10)
-
-
 def test_from_one_dialect_to_another(machine, mock_url) -> None:
     """It begins with Anthropic's Messages, thinks and writes two files, and is cut in mid-word."""
     turns = [
         Turn((), (Call(f"t{n}", name, json.dumps(args)),), ("hm",), "c2VhbA==", "calls")
         for n, (name, args) in enumerate(WRITES[:2])
     ]
+    last = Turn(("done ", "with it"), hold=True)
     goal = f"[[mock calls={base64.b64encode(json.dumps(WRITES).encode()).decode()} final=written]]"
-    with Mortal([*turns, Turn(("done ", "with it"), hold=True)]) as server:
+    with Apart(MessagesDialect(None), [*turns, last]) as server:
         extra = f'[models.first]\nbase_url = "{server.url}"\nmodel = "there"\n'
         extra += 'dialect = "anthropic"\nfallbacks = ["mock"]\n'
         machine.configure(extra, default="first")

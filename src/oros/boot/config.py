@@ -24,6 +24,12 @@ keep_alive = "10m"               # how long an Ollama server keeps it in memory
 idle = 120                       # seconds without a byte until a server counts as hung
 small = false                    # true: the code-first program is its default
 
+[models."mine"]                  # a file of weights of your own, run in the box
+gguf = "/home/ann/models/llama-3.2-3b-q4.gguf"
+window = 16384                   # less if memory is short
+slots = 4                        # answers that may be in the making side by side
+gpu_layers = -1                  # on a graphics card where the build has one; -1 is all
+
 [aliases]                        # names for models: one, or a list to fall back along
 fast = "acme/small"
 best = ["acme/large", "acme/small"]
@@ -77,12 +83,14 @@ class RemoteModel:
     idle: float = 120.0
     effort: str = ""
     keep_alive: str = ""
+    gguf: str = ""
+    gpu_layers: int = -1
 
     def __post_init__(self) -> None:
         """A vendor's own address need not be given. Raises: ValueError."""
-        if not self.base_url:
+        if not self.base_url and not self.gguf:
             if self.dialect not in HOMES:
-                raise ValueError("base_url is missing")
+                raise ValueError("base_url (a server) or gguf (a file of weights) is missing")
             object.__setattr__(self, "base_url", HOMES[self.dialect])
 
 

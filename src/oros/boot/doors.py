@@ -43,6 +43,7 @@ class Door:
 
     async def keep(self) -> None:
         """Open the doors if they are wanted, and shut them at the end. Raises: Busy, Invalid."""
+        self._desk.keys.settle()
         async with self.doors.shut_at_end():
             if self.listen:
                 await self.doors.open(self.listen)

@@ -16,6 +16,7 @@ from oros.boot.dialects import driver_of, info_of_remote
 from oros.boot.names import Names, stays, suited
 from oros.drivers.models.constrained import ConstrainedModel
 from oros.drivers.models.llamacpp.driver import LlamaCppModel
+from oros.drivers.models.llamacpp.engine import free_memory
 from oros.scheduling.moves import HERE
 from oros.services.console import Long, Query, Report
 from oros.services.weights import discover
@@ -23,6 +24,9 @@ from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, de
 from oros.services.weights.pull import complete, place, pull, pull_all
 
 LOCAL = "local"
+LOCAL_CANS = frozenset({"schema", "grammar", "resume", "cancel", "count", HERE})
+SLOTS = 4
+"""Answers of the model in the box that may be in the making; its worker shares the machine out."""
 BEGIN, WIDEST = 4, 64
 """Calls side by side to a server that nobody knows, to begin with and at most."""
 
@@ -114,6 +118,8 @@ class Models:
 
     def _make(self, name: str) -> Model:
         remote = self._config.models.get(name)
+        if remote is not None and remote.gguf:
+            return own_model(name, remote, self._cache())
         if remote is not None:
             return remote_model(name, remote, self._secret)
         spec = BY_NAME[name]
@@ -177,7 +183,7 @@ class Models:
         here = place(spec, self._folder).exists()
         state = "here" if here else f"to fetch: {spec.size / 1e9:.1f} GB"
         row: dict[str, Json] = {"name": spec.name, "state": state, "size": spec.size}
-        return row | {"window": spec.window, "slots": 1, "about": spec.about}
+        return row | {"window": spec.window, "slots": SLOTS, "about": spec.about}
 
     def _bundle_row(self, name: str) -> dict[str, Json]:
         """A model of several files as `oros models` shows it: no slots, as it answers nobody."""
@@ -247,9 +253,19 @@ def remote_model(name: str, remote: RemoteModel, secret: Secret) -> Model:
     return model if "tools" in info.cans else ConstrainedModel(model)
 
 
+def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
+    """A file of weights that the configuration names, run in the box; tools are always made."""
+    info = ModelInfo(
+        name, own.window, own.slots or SLOTS, LOCAL_CANS, own.price or (0, 0, 0), own.small
+    )
+    path = Path(own.gguf).expanduser()
+    return ConstrainedModel(LlamaCppModel(path, info, keep=keep, gpu_layers=own.gpu_layers))
+
+
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
     """A model of the configuration as `oros models` shows it."""
-    row: dict[str, Json] = {"name": name, "state": "remote", "size": 0, "about": remote.base_url}
+    where, state = (remote.gguf, "here") if remote.gguf else (remote.base_url, "remote")
+    row: dict[str, Json] = {"name": name, "state": state, "size": 0, "about": where}
     return row | {"window": remote.window, "slots": remote.slots or BEGIN}
 
 
@@ -263,20 +279,10 @@ def on_loopback(host: str) -> bool:
 
 def info_of(spec: Weights) -> ModelInfo:
     """What a built-in model is and can."""
-    cans = frozenset({"schema", "grammar", "resume", "cancel", "count", HERE})
-    return ModelInfo(spec.name, spec.window, 1, cans, (0, 0, 0), small=True, about=spec.about)
+    price = (0, 0, 0)
+    return ModelInfo(spec.name, spec.window, SLOTS, LOCAL_CANS, price, small=True, about=spec.about)
 
 
 def elsewhere() -> list[Path]:
     """Files on this machine that may be copies of a built-in model."""
     return [Path(f.where) for f in discover.files()]
-
-
-def free_memory() -> int:
-    """Bytes that programs can have now; 0 if the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return 0
-    found = [x for x in lines if x.startswith("MemAvailable:")]
-    return int(found[0].split()[1]) * 1024 if found else 0

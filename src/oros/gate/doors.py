@@ -21,7 +21,16 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from oros.abi.errors import Busy, DeviceFailed, Invalid, NoDevice, NotAuthorized, OrosError, Panic
+from oros.abi.errors import (
+    Busy,
+    DeviceFailed,
+    Invalid,
+    NoDevice,
+    NotAuthorized,
+    OrosError,
+    Panic,
+    cause,
+)
 from oros.abi.ids import Pid
 from oros.abi.message import Json
 from oros.abi.ports import Progress
@@ -54,7 +63,8 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Steps = asyncio.Queue[Sequence[Step] | OrosError]
+Batch = Sequence[Step | OrosError]
+Steps = asyncio.Queue[Batch]
 
 
 class Doors:
@@ -71,9 +81,9 @@ class Doors:
         posts = [web.post(path, self._asked(d)) for path, d in DIALECTS.items()]
         return [
             *posts,
-            web.post("/v1/embeddings", bordered(Chat(), self._embeddings)),
-            web.get("/v1/models", bordered(Chat(), self._models)),
-            web.get("/v1/models/{name:.+}", bordered(Chat(), self._models)),
+            web.post("/v1/embeddings", self._bordered(Chat(), self._embeddings)),
+            web.get("/v1/models", self._bordered(Chat(), self._models)),
+            web.get("/v1/models/{name:.+}", self._bordered(Chat(), self._models)),
         ]
 
     @asynccontextmanager
@@ -126,21 +136,44 @@ class Doors:
                 raise found
             return found
 
-        return bordered(dialect, handle)
+        return self._bordered(dialect, handle)
 
     async def _work(self, secret: str, wanted: Wanted, steps: Steps) -> None:
         """Answer; whatever goes wrong is the last step."""
         try:
             await self._desk.answer(secret, wanted, steps.put_nowait)
-        except OrosError as e:
-            steps.put_nowait(e)
-        except Panic as e:
-            error = DeviceFailed(f"the machine can't go on: {e}")
-            self._fail(error)
-            steps.put_nowait(error)
+        except (OrosError, Panic) as e:
+            steps.put_nowait([self._error(e)])
         except Exception as e:  # noqa: BLE001 - border: a bug must not close the door for others
-            traceback.print_exc(file=sys.stderr)
-            steps.put_nowait(DeviceFailed(f"the machine failed: {e!r}", "see its log"))
+            steps.put_nowait([self._error(e)])
+
+    def _error(self, e: BaseException) -> OrosError:
+        """What went wrong, as an error of ours; a machine that can't go on is stopped."""
+        if isinstance(e, OrosError):
+            return e
+        if isinstance(e, Panic):
+            self._fail(cause(e))
+            return cause(e)
+        traceback.print_exception(e, file=sys.stderr)
+        return DeviceFailed(f"the machine failed: {e!r}", "see its log")
+
+    def _bordered(self, dialect: Dialect, handler: Handler) -> Handler:
+        """A handler whose errors have the shape of a dialect."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except web.HTTPRequestEntityTooLarge:
+                error = Invalid(f"a request has at most {BODY >> 20} MiB")
+                return refused(dialect, error, 413)
+            except ConnectionError:
+                raise
+            except (OrosError, Panic) as e:
+                return refused(dialect, self._error(e))
+            except Exception as e:  # noqa: BLE001 - border: as in `_work`
+                return refused(dialect, self._error(e))
+
+        return handle
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         secret = secret_of(request)
@@ -171,22 +204,22 @@ async def answered(
     while True:
         try:
             async with asyncio.timeout_at(late):
-                batch = await steps.get()
+                batch = await following(steps)
         except TimeoutError:
             return await streamed(request, dialect.stream(begun, wanted), steps, ())
-        if isinstance(batch, OrosError):
-            return batch
         for step in batch:
+            if isinstance(step, OrosError):
+                return step
             if isinstance(step, Begun):
                 begun, late = step, now() + BEAT if wanted.stream else None
-        if wanted.stream and not all(isinstance(s, Begun | Progress) for s in batch):
+        if wanted.stream and any(map(says, batch)):
             return await streamed(request, dialect.stream(begun, wanted), steps, batch)
         if batch and isinstance(batch[-1], Said):
             return web.json_response(dialect.whole(begun, wanted, batch[-1]))
 
 
 async def streamed(
-    request: web.Request, stream: Stream, steps: Steps, batch: Sequence[Step] | OrosError
+    request: web.Request, stream: Stream, steps: Steps, batch: Batch
 ) -> web.StreamResponse:
     """Stream while the client keeps up; one that is gone or stalls is cut off."""
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -195,8 +228,8 @@ async def streamed(
         await response.prepare(request)
         chunk = stream.begin()
         while True:
-            done = isinstance(batch, OrosError) or bool(batch and isinstance(batch[-1], Said))
-            chunk += piece(stream, batch)
+            done = bool(batch) and isinstance(batch[-1], OrosError | Said)
+            chunk += b"".join(piece(stream, step) for step in batch)
             if chunk:
                 async with asyncio.timeout(STALL):
                     await response.write(chunk)
@@ -204,7 +237,7 @@ async def streamed(
                 return response
             try:
                 async with asyncio.timeout(BEAT):
-                    batch, chunk = await steps.get(), b""
+                    batch, chunk = await following(steps), b""
             except TimeoutError:
                 batch, chunk = (), stream.wait()
     except (ConnectionError, TimeoutError):
@@ -213,31 +246,33 @@ async def streamed(
         return response
 
 
-def piece(stream: Stream, batch: Sequence[Step] | OrosError) -> bytes:
-    """Steps, or what went wrong, as bytes of the stream."""
-    if isinstance(batch, OrosError):
-        return stream.failed(batch)
-    found = b"".join(map(stream.take, batch))
-    return found + (stream.end(batch[-1]) if batch and isinstance(batch[-1], Said) else b"")
+async def following(steps: Steps) -> Batch:
+    """The next steps, all that are there: who reads slowly gets more at once."""
+    found = [*await steps.get()]
+    while not steps.empty():
+        found += steps.get_nowait()
+    return found
 
 
-def bordered(dialect: Dialect, handler: Handler) -> Handler:
-    """A handler whose errors have the shape of a dialect."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except OrosError as e:
-            return refused(dialect, e, STATUS.get(e.code, 500))
-        except web.HTTPRequestEntityTooLarge:
-            error = Invalid(f"a request has at most {BODY >> 20} MiB")
-            return refused(dialect, error, 413)
-
-    return handle
+def says(step: Step | OrosError) -> bool:
+    """Whether a step has something of the answer."""
+    return not isinstance(step, Begun | Progress | OrosError)
 
 
-def refused(dialect: Dialect, error: OrosError, status: int) -> web.Response:
-    """An error as an answer."""
+def piece(stream: Stream, step: Step | OrosError) -> bytes:
+    """A step, or what went wrong, as bytes of the stream."""
+    match step:
+        case OrosError():
+            return stream.failed(step)
+        case Said():
+            return stream.end(step)
+        case _:
+            return stream.take(step)
+
+
+def refused(dialect: Dialect, error: OrosError, status: int = 0) -> web.Response:
+    """An error as an answer; it has the status of its code unless another is given."""
+    status = status or STATUS.get(error.code, 500)
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

@@ -155,6 +155,7 @@ def test_top_without_a_terminal_is_one_page(oros, oros_json, machine) -> None:
         ("1.5mtokens", ("tokens", 1500000)),
         ("$0.10", ("micros", 100000)),
         ("$2", ("micros", 2000000)),
+        ("0.5usd", ("micros", 500000)),
         ("60s", ("seconds", 60)),
         ("5m", ("seconds", 300)),
         ("1h", ("seconds", 3600)),
@@ -167,7 +168,9 @@ def test_budgets(text, found) -> None:
     assert budget(text) == found
 
 
-@pytest.mark.parametrize("text", ["", "7", "7k", "$", "$1k", "-5s", "5 parsecs", "$0.1tok", "nan"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "7k", "$", "$1k", "-5s", "5 parsecs", "$0.1tok", "nan", "$5usd", "usd"]
+)
 def test_what_is_no_budget(text) -> None:
     from argparse import ArgumentTypeError
 

@@ -98,10 +98,21 @@ class Keys:
         pid = self._m.new_pid()
         rights = (wish.models, wish.apps, wish.mine)
         key = Key(wish.name, digest(secret), pid, until, *rights)
-        await self._process(key, wish)
-        self._keys[key.hash] = key
+        self._keys[key.hash] = key  # at once: the name is taken
+        try:
+            await self._process(key, wish)
+        except BaseException:
+            del self._keys[key.hash]
+            raise
         self._save()
         return key, secret
+
+    def settle(self) -> None:
+        """End the processes of keys that a crash left without one: half made, or half revoked."""
+        known = {k.pid for k in self._keys.values()}
+        for row in list(self._m.table):
+            if row.program == KEY.name and row.alive and row.pid not in known:
+                self._end(row.pid, "a key that is no more")
 
     async def _process(self, key: Key, wish: Wish) -> None:
         m, row = self._m, Process(key.pid)
@@ -129,10 +140,14 @@ class Keys:
             raise NotFound(f"there is no key {name!r}", f"keys: {there}")
         del self._keys[key.hash]
         self._save()
-        for row in [r for r in self._m.table if key.pid in r.accounts and r.alive]:
-            if row.alive:  # the end of one may have been the end of another
-                end(self._m, row.pid, f"the key {name} was revoked")
+        self._end(key.pid, f"the key {name} was revoked")
         return key
+
+    def _end(self, pid: Pid, why: str) -> None:
+        """End a key's process and all that is paid by it, be it another's child."""
+        for row in [r for r in self._m.table if pid in r.accounts]:
+            if row.alive:  # the end of one may have been the end of another
+                end(self._m, row.pid, why)
 
     def of(self, secret: str) -> tuple[Key, Process]:
         """The key of a secret, and its process. Raises: NotAuthorized."""

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from oros.abi.errors import OrosError
 from oros.abi.ports import (
     Delta,
     Finished,
@@ -22,13 +21,12 @@ class Tap:
     """A `Model` over a `Model`. Text is told at once: an answer that is resumed goes on from it.
 
     Thoughts are told once they are whole, and calls are not told here: an answer that is tried
-    again begins them anew. `error` is what the last try ended with. `silent`: nothing is told.
+    again begins them anew. `silent`: nothing is told.
     """
 
     def __init__(self, model: Model, tell: Tell, *, silent: bool = False) -> None:
         self._model, self._tell, self._silent = model, tell, silent
         self._thought = False
-        self.error: OrosError | None = None
 
     @property
     def info(self) -> ModelInfo:
@@ -44,16 +42,12 @@ class Tap:
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream, and tell. Raises: what the model raises."""
-        self.error, draft = None, Draft()
-        try:
-            async with aclosing(self._model.generate(request)) as batches:  # type: ignore[type-var]  # a generator
-                async for batch in batches:
-                    draft.take(batch)
-                    self._pass(draft, batch)
-                    yield batch
-        except OrosError as e:
-            self.error = e
-            raise
+        draft = Draft()
+        async with aclosing(self._model.generate(request)) as batches:  # type: ignore[type-var]  # a generator
+            async for batch in batches:
+                draft.take(batch)
+                self._pass(draft, batch)
+                yield batch
 
     def _pass(self, draft: Draft, batch: Sequence[Delta]) -> None:
         told: list[Step] = [d for d in batch if isinstance(d, TextDelta | Progress)]

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from oros.abi.errors import (
     BadReply,
-    DeviceFailed,
     Interrupted,
     NotAuthorized,
     OrosError,
@@ -150,7 +149,7 @@ class Call:
         if active.scope.reason:
             raise cut_by(active.scope.reason)
         if draft.failure is not None:
-            raise self._failed(tap.error)
+            raise refused(draft.failure)
         return shaped
 
     @contextmanager
@@ -186,14 +185,6 @@ class Call:
         for act in (*after, *more):
             act()
 
-    def _failed(self, error: OrosError | None) -> OrosError:
-        """Why there is no answer; a platform that refuses our key has not refused the client's."""
-        if error is None:
-            return DeviceFailed(str(self._draft.failure))
-        if isinstance(error, NotAuthorized):
-            return BadReply(f"the platform of this model refused the machine's key: {error.why}")
-        return error
-
     def said(self, *, shaped: bool) -> Said:
         """The whole answer."""
         draft, usage = self._draft, self._draft.usage or Usage()
@@ -214,3 +205,10 @@ def cut_by(reason: str) -> OrosError:
             return Interrupted("the machine stops")
         case _:
             return Interrupted("a signal ended the answer")
+
+
+def refused(error: OrosError) -> OrosError:
+    """Why there is no answer; a platform that refuses our key has not refused the client's."""
+    if isinstance(error, NotAuthorized):
+        return BadReply(f"the platform of this model refused the machine's key: {error.why}")
+    return error

@@ -1,8 +1,8 @@
-"""The model in the box as a `Model`: requests to a worker that runs llama.cpp's server.
+"""The model in the box as a `Model`: requests to a worker that runs its own decode loop.
 
-One slot: on a CPU two sequences side by side are slower in total than in turns (measured). The
-prefix of a turn is kept in the worker, those of other processes in its RAM cache, so a preempted
-answer goes on at the price of a copy.
+Several answers at a time: which of them computes is decided in the worker, step by step, by the
+`nice` of each. What an answer that was cut had read and written stays there, so it goes on at the
+price of a token.
 """
 
 import asyncio
@@ -11,37 +11,41 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oros.abi.errors import BadReply, Corrupt, DeviceFailed, NoDevice, OrosError, TimedOut, TooBig
-from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Json
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, Progress, TextDelta
-from oros.drivers.models.llamacpp.snapshot import Snapshot
-from oros.drivers.models.llamacpp.template import STOPS, render
-
-if TYPE_CHECKING:
-    import aiohttp
+from oros.drivers.models.llamacpp.template import STOPS, turns_of
 
 LOAD_SECONDS = 120.0
 IDLE = 300.0
-"""Seconds without a byte after which the worker counts as hung; it tells of each batch it reads."""
+"""Seconds without a word after which the worker counts as hung: it tells of each piece it reads,
+and every few seconds that an answer waits for its turn."""
 
-CACHE_MIB = 1024
-"""RAM for the prefixes of processes that are not in the slot now."""
+RAM_MIB = 768
+"""Memory for sequences that are put away."""
+
+DISK_MIB = 2048
+"""The same on disk."""
+
+LONG = 800
+"""Tokens that were read in one go, from which on they are written down for the next worker."""
 
 SPIN = "1000"
 """GOMP_SPINCOUNT: with libgomp's default a busy machine makes llama.cpp ten times slower."""
 
 BATCH = 64
-"""Tokens of a prompt read at a time: the slot is free for another after one of them. 256 read no
+"""Tokens of a prompt read at a time: another answer can begin after one of them. 256 read no
 faster (1.5B, 2 cores: 56 and 65 tokens/s, noise 10 %), and kept the next one waiting for 3.7 s."""
 
-FINISHES: dict[str, Finish] = {"eos": "stop", "word": "stop", "limit": "length"}
+LINE = 1 << 20
+"""Bytes of the worker's longest line."""
+
 GGUF = b"GGUF"
 
 
@@ -57,62 +61,56 @@ class LlamaCppModel:
         threads: int | None = None,
         idle: float = IDLE,
         keep: Path | None = None,
+        gpu_layers: int = -1,
     ) -> None:
-        """`keep`: a folder for what was read, so that the next worker need not read it anew."""
+        """`keep`: a folder for what was read, so that the next worker need not read it anew.
+
+        `gpu_layers` go to a graphics card where the library's build has one; -1 is all.
+        """
         self.info = info
         self._path = path
         self._repack = repack
         self._idle = idle
+        self._gpu_layers = gpu_layers
         self._threads = threads or len(os.sched_getaffinity(0))
         self._worker: asyncio.subprocess.Process | None = None
-        self._session: aiohttp.ClientSession | None = None
         self._folder = ""
         self._ready = False
         self._starting = asyncio.Lock()
-        self._snapshot = Snapshot(keep, path, info.window)
+        self._keep = keep
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer. Raises: DeviceFailed, TimedOut, TooBig, BadReply, Corrupt, NoDevice."""
-        import aiohttp
-
         async for progress in self._started():
             yield [progress]
+        async with aclosing(self._asked(asked(request))) as lines:
+            async for said in lines:
+                yield deltas(said)
+
+    async def _asked(self, body: Mapping[str, Json]) -> AsyncGenerator[Mapping[str, Json], None]:
+        """What the worker says to a request, line by line. Raises: as `generate`."""
+        writer = None
         try:
-            session = self._connected()
-            async with session.post("http://worker/completion", json=self._body(request)) as reply:
-                if reply.status != 200:
-                    raise refusal(await reply.text())
-                async for line in reply.content:
-                    if line.startswith(b"data: ") and (batch := deltas(line[6:])):
-                        if isinstance(batch[-1], Finished):
-                            await self._snapshot.keep(session, batch[-1].usage)
-                        yield batch
-                    elif line.startswith(b"error: "):
-                        raise refusal(line[7:].decode("utf-8", "replace"))
+            reader, writer = await asyncio.open_unix_connection(self._address, limit=LINE)
+            writer.write(json.dumps(body).encode() + b"\n")
+            ended = False
+            while not ended:
+                async with asyncio.timeout(self._idle):
+                    line = await reader.readline()
+                if not line.endswith(b"\n"):
+                    raise await self._died()
+                said = read(line)
+                ended = not said.keys().isdisjoint(LAST)
+                yield said
         except TimeoutError as e:
             await self.close()
             why = f"the model's worker was silent for {self._idle:g} seconds"
             raise TimedOut(why, "it is started again") from e
-        except aiohttp.ClientError as e:
+        except OSError as e:
             raise await self._died() from e
-
-    def _body(self, request: ModelRequest) -> dict[str, Json]:
-        """The request in the worker's dialect."""
-        body: dict[str, Json] = {
-            "prompt": render(request.messages),
-            "n_predict": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            "stop": [*request.stop, *STOPS],
-            "stream": True,
-            "return_progress": True,
-            "cache_prompt": True,
-        }
-        if request.schema is not None:
-            body["json_schema"] = dict(request.schema)
-        if request.grammar:
-            body["grammar"] = request.grammar
-        return body
+        finally:
+            if writer is not None:
+                writer.close()
 
     async def _started(self) -> AsyncIterator[Progress]:
         """Have a worker that answers; tells progress while it loads."""
@@ -135,19 +133,21 @@ class LlamaCppModel:
                     raise DeviceFailed(f"{self.info.name} did not load in {LOAD_SECONDS:g} seconds")
                 yield Progress("loading the model", int(passed * 10), 0)
                 await asyncio.sleep(0.05)
-            await self._snapshot.recall(self._connected())
             self._ready = True
 
     async def _launch(self) -> asyncio.subprocess.Process:
         options = {
             "model": str(self._path),
-            "socket": f"{self._folder}/llama.sock",
+            "socket": self._address,
             "window": self.info.window,
             "batch": BATCH,
             "threads": self._threads,
             "repack": self._repack,
-            "cache_mib": CACHE_MIB,
-            "keep": str(self._snapshot.folder or ""),
+            "gpu_layers": self._gpu_layers,
+            "keep": str(self._keep or ""),
+            "ram": RAM_MIB,
+            "disk": DISK_MIB,
+            "long": LONG,
         }
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LD_LIBRARY_PATH")}
         path = {"GOMP_SPINCOUNT": SPIN, "PYTHONPATH": ":".join(filter(None, sys.path))}
@@ -165,24 +165,22 @@ class LlamaCppModel:
             os.close(log)
 
     async def _answers(self) -> bool:
-        import aiohttp
-
+        """Whether the worker has loaded; then its window is known, which memory may have cut."""
         try:
-            async with self._connected().get("http://worker/health") as reply:
-                return reply.status == 200
-        except aiohttp.ClientError:
+            async with asyncio.timeout(self._idle):
+                reader, writer = await asyncio.open_unix_connection(self._address)
+                writer.write(b'{"do": "state"}\n')
+                line = await reader.readline()
+        except (OSError, TimeoutError):
             return False
+        writer.close()
+        if line:
+            self.info = replace(self.info, window=int(read(line)["window"]))
+        return bool(line)
 
-    def _connected(self) -> "aiohttp.ClientSession":
-        import aiohttp
-
-        if self._session is None:
-            connector = aiohttp.UnixConnector(f"{self._folder}/llama.sock", force_close=True)
-            timeout = aiohttp.ClientTimeout(None, sock_read=self._idle)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, read_bufsize=1 << 18
-            )
-        return self._session
+    @property
+    def _address(self) -> str:
+        return f"{self._folder}/llama.sock"
 
     async def _died(self) -> OrosError:
         """What became of the worker, as an error; the next request starts another."""
@@ -195,22 +193,29 @@ class LlamaCppModel:
         except TimeoutError:
             return DeviceFailed("the model's worker does not answer")
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        if "No module named 'xllamacpp'" in words_of(self._folder):
+        said = words_of(self._folder)
+        if "No module named 'xllamacpp'" in said or "No module named 'cffi'" in said:
             return NoDevice("the engine is not installed", "pip install 'oros[local]'")
         return DeviceFailed(f"the model's worker ended ({how})", "it is started again")
 
     async def count(self, text: str) -> int:
         """Tokens of a text, by the model's own tokenizer. Raises: DeviceFailed, NoDevice."""
-        import aiohttp
+        return int((await self._answer({"do": "count", "text": text}))["tokens"])
 
+    async def state(self) -> Mapping[str, Json]:
+        """What the worker tells of itself: cells, sequences, snapshots, the machine's curve."""
+        return await self._answer({"do": "state"})
+
+    async def _answer(self, body: Mapping[str, Json]) -> Mapping[str, Json]:
         async for _ in self._started():
             pass
-        body = {"content": text}
-        try:
-            async with self._connected().post("http://worker/tokenize", json=body) as reply:
-                return len((await reply.json())["tokens"])
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as e:
-            raise await self._died() from e
+        found: Mapping[str, Json] = {}
+        async with aclosing(self._asked(body)) as lines:
+            async for said in lines:
+                found = said
+        if "error" in found:
+            raise refusal(found)
+        return found
 
     async def close(self) -> None:
         """End the worker."""
@@ -218,9 +223,6 @@ class LlamaCppModel:
             await self._stop()
 
     async def _stop(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
         if self._worker is not None and self._worker.returncode is None:
             self._worker.kill()
             await self._worker.wait()
@@ -248,34 +250,55 @@ def check(path: Path) -> None:
         raise Corrupt(f"{path} is no GGUF file", "oros models pull")
 
 
-def deltas(data: bytes) -> list[Delta]:
-    """The deltas of one event of the worker. Raises: BadReply."""
+LAST = frozenset(("done", "error", "tokens", "cells"))
+"""What the last line of an answer has."""
+
+
+def asked(request: ModelRequest) -> dict[str, Json]:
+    """A request as the worker reads it."""
+    turns, partial = turns_of(request.messages)
+    return {
+        "do": "generate",
+        "turns": turns,
+        "partial": partial,
+        "limit": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        "stop": [*request.stop, *STOPS],
+        "schema": "" if request.schema is None else json.dumps(dict(request.schema)),
+        "grammar": request.grammar,
+        "nice": request.nice,
+        "owner": request.affinity,
+    }
+
+
+def read(line: bytes) -> Mapping[str, Json]:
+    """A line of the worker. Raises: BadReply."""
     try:
-        event = json.loads(data)
+        said = json.loads(line)
     except ValueError as e:
-        raise BadReply(f"the model's worker sent rubbish: {data[:60]!r}") from e
-    if "error" in event:
-        raise refusal(json.dumps(event))
-    reading = event.get("prompt_progress")
-    if reading:
-        done, total = reading["processed"] - reading["cache"], reading["total"] - reading["cache"]
-        return [Progress("reading", max(0, done), total)] if total > BATCH else []
-    found: list[Delta] = [TextDelta(event["content"])] if event.get("content") else []
-    if event.get("stop"):
-        timings = event.get("timings") or {}
-        read, cached = event.get("tokens_evaluated", 0), timings.get("cache_n", 0)
-        usage = Usage(read, event.get("tokens_predicted", 0), cached, 0)
-        found.append(Finished(FINISHES.get(event.get("stop_type", ""), "stop"), usage))
-    return found
+        raise BadReply(f"the model's worker sent rubbish: {line[:60]!r}") from e
+    return said if isinstance(said, dict) else {}
 
 
-def refusal(text: str) -> OrosError:
+def deltas(said: Mapping[str, Json]) -> list[Delta]:
+    """What a line of the worker tells. Raises: TooBig, BadReply."""
+    match said:
+        case {"text": str(text)}:
+            return [TextDelta(text)]
+        case {"reading": [int(done), int(total)]}:
+            return [Progress("reading", done, total)]
+        case {"waits": _}:
+            return [Progress("waiting for its turn", 0, 0)]
+        case {"done": "stop" | "length" as finish, "usage": [int(read), int(made), int(cached)]}:
+            return [Finished(finish, Usage(read, made, cached, 0))]
+        case _:
+            raise refusal(said)
+
+
+def refusal(said: Mapping[str, Json]) -> OrosError:
     """What the worker's error means."""
-    try:
-        error = json.loads(text).get("error", {})
-    except (ValueError, AttributeError):
-        error = {}
-    why = str(error.get("message") or text)[:300] if isinstance(error, dict) else str(error)
-    if "context" in why and ("exceed" in why or "larger" in why):
+    why = str(said.get("why") or said)[:300]
+    if said.get("error") == "context":
         return TooBig(why, "a smaller job, or a model with a larger window")
     return BadReply(f"the model's worker refused: {why}")
