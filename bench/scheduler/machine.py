@@ -30,7 +30,9 @@ class Nothing:
 @asynccontextmanager
 async def machine(base: str, count: int):
     """A kernel over the server that has so many slots."""
-    info = ModelInfo("mock-1", 128000, count, frozenset({"tools", "resume"}), (0, 0, 0))
+    cans = frozenset({"tools", "resume"})
+    # A small one: no plan is made of each goal, so all calls are those that were asked for.
+    info = ModelInfo("mock-1", 128000, count, cans, (0, 0, 0), small=True)
     model = OpenAIModel("mock-1", base, "mock-1", info=info)
     program = Program("p", "", "steps", "You are a worker.", ("call",), max_tokens=4096)
     tools = {"nothing": Tool(ToolSpec("nothing", "Nothing.", {}, "read"), Nothing())}
