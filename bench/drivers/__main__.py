@@ -71,7 +71,9 @@ def table(title: str, names: list[str], base: str, repeats: int) -> float:
     """Print a table; the worst figure of ours."""
     print(f"\n## {title}\n")
     print(
-        "| client | " + " | ".join(f"us/token, {c} streams | us/call" for c in STREAMS) + " | MB |"
+        "| client | "
+        + " | ".join(f"us/token, {c} at a time | us/call" for c in STREAMS)
+        + " | MB |"
     )
     print("|---|" + "---|---|" * len(STREAMS) + "---|", flush=True)
     worst = 0.0
