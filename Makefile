@@ -89,6 +89,7 @@ bench-overhead: .venv/ready
 bench-footprint: .venv/ready
 	$(BIN)/python -m bench.footprint
 
+# A person behind batch work, then a crowd of 200 programs under three orders; twenty minutes.
 bench-scheduler: .venv/ready
 	$(BIN)/python -m bench.scheduler
 
