@@ -151,7 +151,7 @@ def apply(process: Process, event: Event, time: float) -> None:  # noqa: C901, P
                 move(process, State.READY)
         case ModelCalled():
             process.reserved = event.reserve
-            process.window = process.window if event.about else event.window
+            process.window = process.window if event.about else one(event.window)
             move(process, State.WAITING, "model")
         case ModelReplied():
             process.usage, process.reserved = process.usage + event.usage, NO_USAGE

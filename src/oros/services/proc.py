@@ -60,7 +60,7 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "why": process.why,
         "integrity": int(process.label.integrity),
         "race": process.race,
-        "window": dict(zip(OWNERS, process.window, strict=False)),
+        "window": {o: n for o, n in zip(OWNERS, process.window, strict=False) if n},
     }
 
 

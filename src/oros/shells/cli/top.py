@@ -17,6 +17,7 @@ from oros.shells.cli.session import Session
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 """The alternate screen without a cursor, and back."""
 
+OWNERS = ("program", "calls", "pinned", "earlier", "recalled", "turn")
 MOST_WINDOWS = 8
 """Processes whose windows are shown."""
 
@@ -72,7 +73,7 @@ def windows(rows: list[dict[str, Any]], width: int) -> Iterator[str]:
     full = sorted((r for r in rows if r["window"]), key=lambda r: -r["changed"])[:MOST_WINDOWS]
     if not full:
         return
-    owners = list(full[0]["window"])
+    owners = [o for o in OWNERS if any(o in r["window"] for r in full)]
     yield ""
     cells = [
         [str(r["pid"]), draw.tokens(sum(r["window"].values()))]
