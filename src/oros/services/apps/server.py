@@ -47,7 +47,7 @@ class AppsServer:
             raise NotFound(f"/apps/{wanted}: there is no such app or tool", f"apps: {apps}")
         return found
 
-    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:  # noqa: ARG002
+    async def list(self, who: Caller, path: str, depth: int, head: int, limit: int) -> Outcome:  # noqa: ARG002 - the port's: no heads beside the lines
         """Apps, or the tools of one with how they are called. Raises: NotFound."""
         specs = self._specs(path)
         rows: list[Json]
@@ -60,7 +60,7 @@ class AppsServer:
             ]
         return Outcome({"entries": rows[:limit], "more": len(rows) > limit}, label=SYSTEM)
 
-    async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:  # noqa: ARG002
+    async def read(self, who: Caller, path: str, offset: int, limit: int) -> Outcome:  # noqa: ARG002 - the port's: all may read
         """How a tool is called; of an app, its tools a line each. Raises: NotFound, Invalid."""
         if not path.strip("/"):
             raise Invalid("/apps is a folder", "list it, or search it by what a tool should do")
@@ -73,7 +73,7 @@ class AppsServer:
         value = {"path": path, "size": len(text), "offset": offset, "next": after}
         return Outcome(value, (TextPart(cut),), label=SYSTEM)
 
-    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002
+    async def search(self, who: Caller, path: str, query: str, limit: int) -> Outcome:  # noqa: ARG002 - the port's: all may search
         """Tools whose names, arguments or descriptions hold words of the query, best first."""
         specs = self._specs(path)
         words = [s.line.replace(".", " ").replace("_", " ") for s in specs]
@@ -82,17 +82,17 @@ class AppsServer:
         hits: list[Json] = [{"path": path_of(s.name), "line": 1, "text": s.line} for s in found]
         return Outcome({"hits": hits[:limit], "more": len(hits) > limit}, label=SYSTEM)
 
-    async def stat(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002
+    async def stat(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002 - the port's: all may look
         """The kind of a place, and how many tools there are in it. Raises: NotFound."""
         specs = self._specs(path)
         kind = "file" if path and path_of(specs[0].name) == path.strip("/") else "dir"
         return Outcome({"path": path, "kind": kind, "size": len(specs)}, label=SYSTEM)
 
-    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:  # noqa: ARG002
+    async def write(self, who: Caller, path: str, data: bytes) -> Outcome:  # noqa: ARG002 - the port's: nobody may
         """Not by files."""
         raise Unsupported("/apps can't be written", "the user installs apps: oros install")
 
-    async def remove(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002
+    async def remove(self, who: Caller, path: str) -> Outcome:  # noqa: ARG002 - the port's: nobody may
         """Not by files."""
         raise Unsupported("/apps can't be written", "the user removes apps: oros remove")
 

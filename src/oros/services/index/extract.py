@@ -80,7 +80,7 @@ class Reader:
         todo, suspects = list(names), list[str]()
         while (todo or suspects) and _size(done) < HELD:
             batch = todo or suspects[:1]
-            result = await self._sandbox.run(self._job(folder, batch, not todo, ear))
+            result = await self._sandbox.run(self._job(folder, batch, ear, alone=not todo))
             self.runs += 1
             answers, begun = _heard(result.out, frozenset(batch))
             done |= answers
@@ -99,7 +99,7 @@ class Reader:
                 break  # minutes of work: they are kept before there are more
         return done
 
-    def _job(self, folder: Path, names: Sequence[str], alone: bool, ear: speech.Ear) -> Job:  # noqa: FBT001 - our own
+    def _job(self, folder: Path, names: Sequence[str], ear: speech.Ear, *, alone: bool) -> Job:
         code = Path(oros.__file__).parent
         binds = [Bind(str(folder), "/in", "r"), Bind(str(code), "/code/oros", "r")]
         path = ["/code"]

@@ -128,7 +128,7 @@ class OtherBuild(Exception):
 
 def load() -> tuple[Any, Any]:
     """The foreign-function interface and the library. Raises: ImportError, OtherBuild."""
-    import cffi  # type: ignore[import-untyped]
+    import cffi  # type: ignore[import-untyped]  # it has no types
     import xllamacpp
 
     found = version("xllamacpp")

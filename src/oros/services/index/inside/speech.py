@@ -104,7 +104,10 @@ def heard(path: Path) -> Read:
     if not sound.length:
         raise Unread("it is damaged, or holds no sound")
     return Read(
-        "recording", tuple(_pages(said)), "; ".join(_notes(sound, said, unclear)), float(upto)
+        "recording",
+        tuple(_pages(said)),
+        "; ".join(_notes(sound, said, unclear=unclear)),
+        float(upto),
     )
 
 
@@ -126,7 +129,7 @@ def repeated(text: str) -> bool:
     return len(raw) > REPEATS * len(zlib.compress(raw))
 
 
-def _notes(sound: "Sound", said: "list[Said]", unclear: bool) -> Iterator[str]:  # noqa: FBT001 - our own
+def _notes(sound: "Sound", said: "list[Said]", *, unclear: bool) -> Iterator[str]:
     if sound.length >= MOST:
         of = f" of {clock(sound.whole)}" if sound.whole > MOST else ""
         yield f"only its first {clock(MOST)}{of} were heard"
