@@ -85,8 +85,9 @@ class Page:
     @property
     def shown_part(self) -> float:
         """The part of it that stands in the window while it is resident."""
-        length = len(self.message.text)
-        return min(1.0, (self.kept + len(CUT) + 8) / max(1, length)) if self.kept else 1.0
+        if not self.kept:
+            return 1.0
+        return min(1.0, (self.kept + len(CUT) + 8) / max(1, len(self.message.text)))
 
 
 def size(text: str) -> float:
