@@ -3,7 +3,7 @@ PY ?= python3
 BIN := .venv/bin
 export OROS_HOME ?= $(HOME)/.local/share/oros
 
-.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-doors test-user crash bench-overhead bench-footprint bench-scheduler bench-drivers bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
+.PHONY: run check format lint types contracts house test test-parts test-journeys test-data test-doors test-user fuzz crash bench-overhead bench-footprint bench-scheduler bench-drivers bench-local bench-sandbox bench-agentdojo bench-tasks bench-recall bench-memory bench-ingest bench-long bench-speech simulate mutants clean
 
 # The main job, from nothing: environment, install, the model in the box, and a job on real files.
 run: .venv/ready
@@ -34,14 +34,24 @@ contracts: .venv/ready
 house: .venv/ready
 	$(BIN)/python tools/house.py
 
+# One order and one set of examples for one commit; `make fuzz` draws new ones.
+SAME := --hypothesis-profile=check --randomly-seed=1
+
 # Two halves that know nothing of each other: `make -j2 check` runs them side by side.
 test: test-parts test-journeys
 
 test-parts: .venv/ready
-	$(BIN)/python -m pytest -q --ignore tests/journeys
+	$(BIN)/python -m pytest -q $(SAME) --ignore tests/journeys
 
 test-journeys: .venv/ready
-	$(BIN)/python -m pytest -q tests/journeys
+	$(BIN)/python -m pytest -q $(SAME) tests/journeys
+
+# The properties with new examples and in a new order, `ROUNDS` times.
+ROUNDS ?= 3
+PROPERTIES := $(shell grep -rlE '^@given|RuleBasedStateMachine' tests --include='test_*.py')
+
+fuzz: .venv/ready
+	for n in $$(seq $(ROUNDS)); do $(BIN)/python -m pytest -q $(PROPERTIES) || exit 1; done
 
 # What needs pandas, matplotlib, OCR or speech, in an environment that has those extras.
 DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_cells.py tests/services/index/test_scans.py tests/services/index/test_speech.py tests/services/run/test_laundering.py::test_a_transcript_is_as_little_trusted_as_its_recording
@@ -52,7 +62,7 @@ DATA_TESTS := tests/drivers/sandbox/zygote/test_data.py tests/services/run/test_
 	@touch .venv-data/ready
 
 test-data: .venv-data/ready
-	.venv-data/bin/python -m pytest -q $(DATA_TESTS)
+	.venv-data/bin/python -m pytest -q $(SAME) $(DATA_TESTS)
 
 # Other people's clients against our doors, each as it is, in an environment of their own.
 CLIENTS := 'openai==3.57.0' 'anthropic==2.14.0' 'pydantic-ai-slim[anthropic,openai]==2.68.0' 'openai-agents==0.24.0' 'openresponses-types==2.4.0'

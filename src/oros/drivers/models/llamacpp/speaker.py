@@ -1,44 +1,27 @@
-"""Tokens of an answer as text: whole characters, and nothing that may be a stop string's beginning.
-
-Pure.
-"""
+"""Tokens of an answer as text: whole characters, up to a stop string. Pure."""
 
 import codecs
 from collections.abc import Sequence
+
+from oros.drivers.stops import Stops
 
 
 class Speaker:
     """Says what an answer's tokens spell."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [s for s in stops if s]
+        self._stops = Stops(stops)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""
-        self.ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether a stop string came."""
+        return self._stops.hit
 
     def take(self, piece: bytes) -> str:
-        """What can be said after one more token; `ended` once a stop string came."""
-        self._held += self._decoder.decode(piece)
-        found = [at for s in self._stops if (at := self._held.find(s)) >= 0]
-        if found:
-            self.ended = True
-            said, self._held = self._held[: min(found)], ""
-            return said
-        keep = max((begun(self._held, s) for s in self._stops), default=0)
-        cut = len(self._held) - keep
-        said, self._held = self._held[:cut], self._held[cut:]
-        return said
+        """What can be said after one more token."""
+        return self._stops.feed(self._decoder.decode(piece))
 
     def rest(self) -> str:
         """What was held back, when the answer has ended."""
-        said = self._held + ("" if self.ended else self._decoder.decode(b"", final=True))
-        self._held = ""
-        return said
-
-
-def begun(text: str, stop: str) -> int:
-    """How much of a stop string stands at a text's end."""
-    for size in range(min(len(stop) - 1, len(text)), 0, -1):
-        if text.endswith(stop[:size]):
-            return size
-    return 0
+        return self._stops.feed(self._decoder.decode(b"", final=True)) + self._stops.rest()

@@ -11,7 +11,7 @@ from oros.abi.message import Ask, Json
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, TextDelta
 from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import error_of
-from oros.drivers.models.openai.stops import Stops
+from oros.drivers.stops import Stops
 from oros.drivers.streaming import Fold
 from oros.drivers.wording import Names, priced, size
 

@@ -1,10 +1,14 @@
-"""Stop strings, watched here for servers that don't take them. Pure."""
+"""Stop strings, watched here for servers that don't take them and for the model in the box. Pure."""
 
 from collections.abc import Sequence
 
 
 class Stops:
-    """Passes text on until a stop string comes; what may be the beginning of one is held back."""
+    """Passes text on until a stop string is whole; what may be the beginning of one is held back.
+
+    The one that is whole first ends the text, so that it ends at the same place however it came
+    in parts: a text that was said cannot be taken back when a longer one turns out to be whole.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [s for s in stops if s]
@@ -16,10 +20,10 @@ class Stops:
         if self.hit:
             return ""
         text = self._held + text
-        found = [at for s in self._stops if (at := text.find(s)) >= 0]
+        found = [(at + len(s), at) for s in self._stops if (at := text.find(s)) >= 0]
         if found:
             self.hit, self._held = True, ""
-            return text[: min(found)]
+            return text[: min(found)[1]]
         held = max((begun(text, s) for s in self._stops), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
