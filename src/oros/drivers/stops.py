@@ -1,4 +1,4 @@
-"""Stop strings, watched here for servers that don't take them and for the model in the box. Pure."""
+"""Stop strings, watched for servers that don't take them and for the model in the box. Pure."""
 
 from collections.abc import Sequence
 
