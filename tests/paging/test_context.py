@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from oros.abi.events import OWNERS, Evicted, Recalled
 from oros.abi.labels import Integrity, Label
@@ -216,3 +217,64 @@ def test_what_the_model_has_not_seen_yet_is_cut_and_stays(length, room, ratio) -
     assert last.resident
     assert context.tokens + context.caution <= room
     assert len(last.shown.text) >= min(length, LEAST_CHARS)
+
+
+class Counted(RuleBasedStateMachine):
+    """Whatever happens to a window, what is known of the whole is what its pages come to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.context = Context()
+
+    @rule(
+        kind=st.sampled_from(["program", "pinned", "turn"]),
+        text=st.text(max_size=900),
+        label=st.builds(
+            Label, st.sampled_from(Integrity), st.none(), st.sets(st.sampled_from("ab"))
+        ),
+    )
+    def a_page_comes(self, kind, text, label) -> None:
+        label = Label(label.integrity, None, frozenset(label.origins))
+        self.context.add(kind, say("user", text, label))
+
+    @rule(text=st.text(max_size=300))
+    def an_answer_is_cut_and_gone_on_with(self, text) -> None:
+        self.context.add("turn", Message("assistant", (TextPart(text),), partial=True))
+        assert self.context.tokens >= 0
+        self.context.rest(say("assistant", text + "and more", Label(Integrity.THIRD)))
+
+    @rule(counted=st.integers(0, 5000))
+    def a_model_says_what_it_read(self, counted) -> None:
+        self.context.calibrate(counted)
+
+    @rule(cost=st.integers(0, 900))
+    def calls_are_offered(self, cost) -> None:
+        self.context.offers(cost)
+
+    @rule(room=st.integers(200, 3000))
+    def pages_leave(self, room) -> None:
+        if (fact := self.context.fit(room)) is not None:
+            self.context.take(fact)
+
+    @rule(room=st.integers(200, 3000), exact=st.booleans())
+    def a_model_refuses_it(self, room, exact) -> None:
+        self.context.exact = exact
+        self.context.overflowed(room)
+
+    @rule()
+    def another_model_counts(self) -> None:
+        self.context.recount()
+
+    @rule(text=st.text(max_size=80))
+    def what_left_is_summed_up(self, text) -> None:
+        self.context.summarise(self.context.unsummed(), text, Label(Integrity.PROVIDER))
+
+    @invariant()
+    def what_is_kept_is_what_would_be_counted(self) -> None:
+        context = self.context
+        kept = context.owners, context.label
+        context.changed()
+        assert (context.owners, context.label) == kept
+
+
+TestCounted = Counted.TestCase

@@ -118,6 +118,8 @@ class Message:
     @property
     def text(self) -> str:
         """The text parts, one after another."""
+        if len(self.parts) == 1:
+            return self.parts[0].text if isinstance(self.parts[0], TextPart) else ""
         return "".join(p.text for p in self.parts if isinstance(p, TextPart))
 
 

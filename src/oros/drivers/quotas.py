@@ -22,6 +22,7 @@ FORMS = (
         "anthropic-ratelimit-{}-reset",
     ),
 )
+HEADERS = tuple((what, [form.format(what) for form in forms]) for what in KINDS for forms in FORMS)
 PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MINUTE = 60.0
@@ -30,16 +31,14 @@ MINUTE = 60.0
 
 def quotas(headers: Mapping[str, str]) -> list[Delta]:
     """The quotas that headers tell of. `headers` takes names in any case, as HTTP's do."""
-    found: list[Delta] = []
-    for what in KINDS:
-        for left, most, reset in FORMS:
-            rest = whole(headers.get(left.format(what)))
-            limit = whole(headers.get(most.format(what)))
-            if rest is not None and limit:
-                wait = seconds(headers.get(reset.format(what)) or "", headers.get("Date") or "")
-                found.append(Quota(what, min(rest, limit), limit, MINUTE if wait is None else wait))
-                break
-    return found
+    found: dict[str, Delta] = {}
+    for what, (left, most, reset) in HEADERS:
+        rest = whole(headers.get(left))
+        if rest is None or what in found or not (limit := whole(headers.get(most))):
+            continue
+        wait = seconds(headers.get(reset) or "", headers.get("Date") or "")
+        found[what] = Quota(what, min(rest, limit), limit, MINUTE if wait is None else wait)
+    return [*found.values()]
 
 
 def whole(text: str | None) -> int | None:

@@ -70,13 +70,10 @@ class Fold(ABC):
             raise BadReply(f"the server sent what is no chunk: {data[:80]!r}") from e
         self._pieces += len(found)
         for delta in found:
-            match delta:
-                case TextDelta(text=text):
-                    self._chars += len(text)
-                case AskDelta(args=args):
-                    self._chars += len(args)
-                case _:
-                    pass
+            if isinstance(delta, TextDelta):
+                self._chars += len(delta.text)
+            elif isinstance(delta, AskDelta):
+                self._chars += len(delta.args)
         return found
 
     @property

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json
@@ -38,7 +39,7 @@ class Names:
     def said(self, name: str) -> str:
         """A name as it is sent; two names are never sent as one."""
         if name not in self._said:
-            start = said = ODD.sub("-", name)[:NAME] or "tool"
+            start = said = plain(name)
             turn = 2
             while said in self._meant:
                 said, turn = f"{start[: NAME - 4]}-{turn}", turn + 1
@@ -48,6 +49,12 @@ class Names:
     def meant(self, name: str) -> str:
         """The name that a model means; one that was never sent stays as it is."""
         return self._meant.get(name, name)
+
+
+@lru_cache(4096)
+def plain(name: str) -> str:
+    """A name of characters that all platforms allow, no longer than they allow."""
+    return ODD.sub("-", name)[:NAME] or "tool"
 
 
 class Ids:

@@ -4,7 +4,7 @@ Exists only while the process is awake. `apply` folds; nothing here performs. Wh
 certain shape does with a fact is in its shape's file.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from oros.abi.events import (
@@ -32,7 +32,7 @@ from oros.abi.message import Ask, Json, Message, TextPart
 from oros.abi.syscalls import Outcome
 from oros.monitor import handles
 from oros.monitor.grants import Authority
-from oros.paging.context import Context, estimate
+from oros.paging.context import Context
 
 ANSWER_CHARS = 8000
 """What a call's answer may take of a window; the rest is read page by page."""
@@ -190,9 +190,7 @@ def replied(image: Image, event: ModelReplied) -> None:
         return
     pages = image.context.pages
     if pages and pages[-1].message.partial:
-        # It went on from where it was cut: the whole takes the place of the part.
-        size = estimate(event.message)
-        pages[-1] = replace(pages[-1], message=event.message, tokens=size, exact=False)
+        image.context.rest(event.message)
     else:
         image.context.add("turn", event.message)
     image.queue = list(event.message.asks)

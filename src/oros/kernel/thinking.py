@@ -53,7 +53,8 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
     if image.thinking is not None:
         await lost(m, process, image.thinking, info)
         return
-    wider = bool(others(m, process, image, info.window))
+    left = others(m, process, image)
+    wider = any(x.info.window > info.window for x in left)
     if fact := await window.fault(m, process, image, act, model, wider=wider):
         await m.journal.sync((process, fact))
         return
@@ -71,21 +72,20 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
         return
     base = act.messages[-1].text if act.messages[-1].partial else ""
     draft = Draft(base, reserve.tokens, quiet=bool(act.about))
-    ways = bool(others(m, process, image))
     try:
         size = len(act.messages)
         called = ModelCalled(info.name, reserve, size, act.about, image.context.owners)
         await m.journal.sync((process, called))
         request = request_of(m, process, act, info, reserve.tokens_out)
         async with active.scope:
-            await generate(m, process, model, request, draft, active, ways=ways)
+            await generate(m, process, model, request, draft, active, ways=bool(left))
     finally:
         m.accounts.release(process, reserve)
         active.text, active.progress, active.since = [], None, None
     if process.alive:
         draft.asks = draft.asks if act.calls else {}  # offered none, it is heard to ask for none
         read, label = image.context.tokens, image.context.label
-        reply = replace(draft.reply(info, label, active.scope.reason, read), about=act.about)
+        reply = draft.reply(info, label, active.scope.reason, read, act.about)
         error, moved, room = draft.failure, [], divided(act.max_tokens, info)[1]
         if isinstance(error, TooBig) and not act.about and image.context.overflowed(room):
             reply = replace(reply, finish="lost", error="")  # it is made to fit, and asked again
@@ -144,9 +144,10 @@ def request_of(
     """The request; the seed makes a retry of the same turn differ from the last."""
     kin, specs = str(process.pid), tools.offered(act.calls, m.index if "call" in act.calls else "")
     told = translate.told(act.messages, info.cans)
-    made = ModelRequest(told, specs, most, act.temperature, process.seq, affinity=kin)
     nice, blobs = m.effective_nice(process), m.world.store.get_blob
-    return replace(made, stop=act.stop, schema=act.schema, nice=nice, fetch=blobs)
+    return ModelRequest(
+        told, specs, most, act.temperature, process.seq, act.stop, act.schema, "", kin, nice, blobs
+    )
 
 
 async def generate(

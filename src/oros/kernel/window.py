@@ -26,7 +26,8 @@ async def fault(
     context, info = image.context, model.info
     if act.about:
         return None
-    context.base = context.base or tools.cost(act.calls, m.index if "call" in act.calls else "")
+    if not context.base:
+        context.offers(tools.cost(act.calls, m.index if "call" in act.calls else ""))
     _, most = divided(act.max_tokens, info)
     context.exact = context.most > most * NEAR and await counted(context, model)
     gone = context.fit(most)
@@ -51,6 +52,7 @@ async def counted(context: Context, model: Model) -> bool:
             except OrosError:
                 return False
             page.tokens, page.exact = own + around(page.message), True
+            context.changed()
     return True
 
 

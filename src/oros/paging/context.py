@@ -100,6 +100,8 @@ def size(text: str) -> float:
 
 def written(message: Message) -> str:
     """All of a message that is text to a model: its words, and the calls it asks for."""
+    if not message.asks:
+        return message.text
     return message.text + "".join(f"{a.name}{a.args}" for a in message.asks)
 
 
@@ -110,6 +112,8 @@ def listed(message: Message) -> str:
 
 def around(message: Message) -> int:
     """Tokens of a message beside its text: the template's, pictures, what was thought."""
+    if len(message.parts) == 1 and message.parts[0].kind == "text":
+        return MESSAGE_TOKENS * (1 + len(message.asks))
     thought = sum(size(p.thought) for p in message.parts if p.kind == "reasoning")
     pictures = sum(p.kind in ("image", "audio") for p in message.parts)
     return MESSAGE_TOKENS * (1 + len(message.asks)) + PICTURE_TOKENS * pictures + int(thought)
@@ -143,6 +147,12 @@ class Context:
     counted: int = 0
     digest: Message | None = None
     room: int = 4000
+    _owners: tuple[int, ...] | None = None
+    _label: Label | None = None
+
+    def changed(self) -> None:
+        """What is known of the whole is counted anew; who changes a page has to say so."""
+        self._owners = self._label = None
 
     def add(self, kind: PageKind, message: Message) -> Page:
         """Append a page; an answer joins the group of the call it answers."""
@@ -151,16 +161,28 @@ class Context:
         if message.role == "tool" and self.pages:
             group = self.pages[-1].group
         page = Page(len(self.pages), kind, message, estimate(message), group)
+        label = self._label if self.pages else None  # that of no page is not the join's unit
         self.pages.append(page)
+        self.changed()
+        self._label = None if label is None else label | message.label
         return page
+
+    def rest(self, message: Message) -> None:
+        """The last page was a part: the whole takes its place."""
+        size = estimate(message)
+        self.pages[-1] = replace(self.pages[-1], message=message, tokens=size, exact=False)
+        self.changed()
 
     def held(self, page: Page) -> int:
         """Tokens that a page takes of the window, as well as is known."""
-        return int(page.shown_part * page.tokens * (1.0 if page.exact else self.ratio)) + 1
+        part = page.shown_part if page.kept else 1.0
+        return int(part * page.tokens * (1.0 if page.exact else self.ratio)) + 1
 
     @property
     def owners(self) -> tuple[int, ...]:
         """Tokens of the window by `OWNERS`."""
+        if self._owners is not None:
+            return self._owners
         found = dict.fromkeys(OWNERS, 0)
         found["calls"] = self.base
         for page in self.pages:
@@ -168,7 +190,8 @@ class Context:
                 found[page.kind] += self.held(page)
         if (earlier := self.earlier()) is not None:
             found["earlier"] = int(estimate(earlier) * self.ratio)
-        return tuple(found.values())
+        self._owners = tuple(found.values())
+        return self._owners
 
     @property
     def tokens(self) -> int:
@@ -194,7 +217,14 @@ class Context:
     @property
     def label(self) -> Label:
         """The join of all that stands in the window, be it in a line."""
-        return join(p.message.label for p in self.pages)
+        if self._label is None:
+            self._label = join(p.message.label for p in self.pages)
+        return self._label
+
+    def offers(self, cost: int) -> None:
+        """So many tokens stand in the window beside the pages."""
+        self.base = cost
+        self._owners = None
 
     def calibrate(self, counted: int, guess: int = 0) -> None:
         """Learn from the model's own count of the last window, which was held for `guess`."""
@@ -202,23 +232,26 @@ class Context:
         if counted <= 0 or guess <= 0:
             return
         if self.exact:
-            self.base = max(0, self.base + counted - guess)
+            self.offers(max(0, self.base + counted - guess))
         else:
             self.ratio = min(4.0, max(0.3, self.ratio * counted / guess))
             self.counted = len(self.pages)
+            self._owners = None
 
     def recount(self) -> None:
         """Another model counts from now on: what the last one had counted is no measure."""
         self.ratio, self.exact, self.counted = 1.0, False, 0
+        self.changed()
         for page in self.pages:
             page.tokens, page.exact = estimate(page.message), False
 
     def overflowed(self, room: int) -> bool:
         """The model found the window too large: count higher. False if that was tried enough."""
         if self.exact:
-            self.base += max(room // 8, 64)
+            self.offers(self.base + max(room // 8, 64))
             return self.base < room
         self.ratio = max(self.ratio * 1.3, self.ratio * room / max(1, self.tokens) * 1.1)
+        self._owners = None
         return self.ratio < 8
 
     def gone(self) -> list[Page]:
@@ -235,6 +268,7 @@ class Context:
             self.pages[number].summed = True
         if text:
             self.digest = hidden.shown(say("user", text, label))
+            self._owners = None
 
     def earlier(self) -> Message | None:
         """What stands in the window for the pages that left it; its length is bounded."""
@@ -256,7 +290,7 @@ class Context:
         earlier = self.earlier()
         for page in self.pages:
             if page.resident:
-                yield page.shown
+                yield page.shown if page.kept else page.message
             elif earlier is not None and page.kind != "recalled":
                 yield earlier
                 earlier = None
@@ -322,4 +356,5 @@ class Context:
             self.pages[number].resident = False
         for number, kept in event.cuts:
             self.pages[number].kept = kept
+        self.changed()
         self.room = event.room or self.room

@@ -106,11 +106,13 @@ class Draft:
             found.append(Ask(name, delta.name, wire.arguments(delta.args)))
         return tuple(found)
 
-    def reply(self, info: ModelInfo, label: Label, cut: str, read: int) -> ModelReplied:
+    def reply(
+        self, info: ModelInfo, label: Label, cut: str, read: int, about: tuple[int, ...] = ()
+    ) -> ModelReplied:
         """The reply as a fact.
 
         `label`: of what the model was shown; `cut`: the signal that ended it, if one did; `read`:
-        tokens that it was shown, as an estimate.
+        tokens that it was shown, as an estimate; `about`: the pages that it sums up.
         """
         label |= Label(label.integrity, None, frozenset({info.name}))
         error = "" if self.failure is None else str(self.failure)
@@ -123,9 +125,11 @@ class Draft:
         lost = Usage(0 if error or not self.held else read, max(0, said - self.before))
         used = self.usage or lost
         out = used.tokens_out + self.before
-        cost = info.cost(replace(used, tokens_out=out))
-        usage = replace(used, tokens_out=out, micros=cost, seconds=self.held, calls=1)
-        queued, first, held = (round(x, 4) for x in (self.queued, self.first, self.held))
+        cost = info.cost(replace(used, tokens_out=out) if self.before else used)
+        usage = Usage(
+            used.tokens_in, out, used.cached, cost, self.held, 1, used.written, used.reasoning
+        )
+        queued, first, held = round(self.queued, 4), round(self.first, 4), round(self.held, 4)
         return ModelReplied(
-            message, usage, finish, info.name, queued, first, held, self.preempted, error
+            message, usage, finish, info.name, queued, first, held, self.preempted, error, about
         )

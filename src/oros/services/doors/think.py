@@ -114,7 +114,7 @@ class Call:
 
         called = ModelCalled(info.name, reserve, len(shown))
         await m.journal.sync((process, event), *shown, (process, called), after=[enter])
-        image.context.base = max(0, self._tokens - image.context.tokens)
+        image.context.offers(max(0, self._tokens - image.context.tokens))
         made = fit.request(self._wanted, info)
         return replace(
             made, affinity=self._affinity(), nice=m.effective_nice(process),

@@ -138,6 +138,7 @@ def smaller(image: Image) -> None:
         return
     for page in image.context.pages:
         page.kept = 0
+    image.context.changed()
     image.notes["rest"] = image.notes["text"] + image.notes["rest"]
     go_on(image)
 

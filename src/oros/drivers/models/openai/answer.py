@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 from oros.abi.errors import OrosError, Unsupported
 from oros.abi.events import Finish
@@ -121,5 +120,6 @@ def usage_of(data: Mapping[str, Json], info: ModelInfo, *, apart: bool = False) 
     )
     written = int(inside.get("cache_write_tokens") or 0)
     thought = int(outside.get("reasoning_tokens") or 0)
-    used = Usage(read, wrote + (thought if apart else 0), min(cached, read))
-    return priced(replace(used, written=min(written, read - used.cached), reasoning=thought), info)
+    wrote, cached = wrote + (thought if apart else 0), min(cached, read)
+    written = min(written, read - cached)
+    return priced(Usage(read, wrote, cached, written=written, reasoning=thought), info)

@@ -164,7 +164,8 @@ class Teller:
 
     def turn(self, message: Message) -> dict[str, Json]:
         """A message. A result without its call, which left the window, is a user's words."""
-        parts = list(pieces(message, self._info, self._fetch))
+        words = all(isinstance(p, TextPart | ReasoningPart) for p in message.parts)
+        parts = [] if words else list(pieces(message, self._info, self._fetch))
         found: dict[str, Json] = {"role": message.role}
         if message.role == "tool":
             known = self._ids.answered(message.answers)
@@ -175,8 +176,12 @@ class Teller:
                 shows = [p for p in parts if p["type"] != "text"]
                 self._below += shows
                 parts = [text_part("[shown below]") if p in shows else p for p in parts]
-        plain = all(p["type"] == "text" for p in parts)
-        found["content"] = "".join(p["text"] for p in parts) if plain else parts
+        if words:
+            found["content"] = message.text
+        elif all(p["type"] == "text" for p in parts):
+            found["content"] = "".join(p["text"] for p in parts)
+        else:
+            found["content"] = parts
         return self._answer(message, found) if message.role == "assistant" else found
 
     def _answer(self, message: Message, found: dict[str, Json]) -> dict[str, Json]:
@@ -282,10 +287,10 @@ class Chunks(Answer):
         for choice in frame.get("choices") or ():
             delta = choice.get("delta") or {}
             content = delta.get("content")
-            if isinstance(content, list):
-                self._parts(content, found)
+            if isinstance(content, str):
+                self.said(content, found)
             elif content:
-                self.said(text_of(content), found)
+                self._parts(content, found)
             if len(delta) > 1 or not content:
                 self._more(delta, found)
             if ended := choice.get("finish_reason"):
