@@ -23,8 +23,6 @@ from oros.drivers.quotas import quotas
 from oros.drivers.wording import over_window, priced, size
 
 if TYPE_CHECKING:
-    from types import SimpleNamespace
-
     import aiohttp
 
 IDLE = 120.0
@@ -100,6 +98,32 @@ class Fold(ABC):
         return Finished(self.finish, self.usage or self._estimate())
 
 
+class Heard:
+    """The bytes of an answer as they come, to deltas; `over` once there is no more to come."""
+
+    def __init__(self, frames: Frames, fold: Fold) -> None:
+        self._frames = frames
+        self._fold = fold
+        self.over = False
+
+    def feed(self, piece: bytes) -> list[Delta]:
+        """The deltas of a piece; of none, as the stream has ended, the last. Raises: BadReply."""
+        fold = self._fold
+        if not piece:
+            self.over = True
+            return [fold.end()]
+        batch: list[Delta] = []
+        for data in self._frames.feed(piece):
+            batch += fold.take(data)
+            if fold.done:
+                self.over = True
+                return [*batch, fold.end()]
+        if fold.flooded:  # leaving closes the connection: a server without an end is cut off
+            self.over = True
+            return [*batch, fold.cut()]
+        return batch
+
+
 class Dialect(ABC):
     """What is said to a kind of server and what its answers mean. Opens no connection."""
 
@@ -165,6 +189,7 @@ class StreamingModel:
         self._key = key
         self._idle = idle
         self._session: aiohttp.ClientSession | None = None
+        self._keeps = False  # there was an answer, so a connection may be used again
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer. Raises: as the port documents."""
@@ -178,8 +203,10 @@ class StreamingModel:
                     raise await self._unstreamed(reply)
                 if told := quotas(reply.headers):
                     yield told
-                async for batch in self._batches(reply, request):
-                    yield batch
+                heard = Heard(self._dialect.frames(), self._dialect.fold(request, self.info))
+                while not heard.over:
+                    if batch := heard.feed(await reply.content.readany()):
+                        yield batch
         except (aiohttp.ClientError, TimeoutError) as e:
             raise meaning(e, url, f"was silent for {self._idle:g} seconds") from e
 
@@ -196,6 +223,7 @@ class StreamingModel:
             # Held until the answer ends: as bytes it is a third of what it is as objects.
             body = encoded(self._dialect.body(request, self._model, self.info))
             reply = await self._posted(url, body)
+            self._keeps = True
             if reply.status == 200:
                 return reply
             async with reply:
@@ -210,31 +238,15 @@ class StreamingModel:
         """The reply to a body. A kept connection may be closed by now: that is no failure yet."""
         import aiohttp
 
-        session, headers, kept = self._opened(), self._headers(), list[bool]()
+        session, headers = self._opened(), self._headers()
         try:
-            return await session.post(url, data=body, headers=headers, trace_request_ctx=kept)
+            return await session.post(url, data=body, headers=headers)
+        except aiohttp.ClientConnectorError:
+            raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not kept:
+            if not self._keeps:
                 raise
             return await session.post(url, data=body, headers=headers)
-
-    async def _batches(
-        self, reply: "aiohttp.ClientResponse", request: ModelRequest
-    ) -> AsyncIterator[list[Delta]]:
-        frames, fold = self._dialect.frames(), self._dialect.fold(request, self.info)
-        async for piece in reply.content.iter_any():
-            batch: list[Delta] = []
-            for data in frames.feed(piece):
-                batch += fold.take(data)
-                if fold.done:
-                    yield [*batch, fold.end()]
-                    return
-            if fold.flooded:  # leaving closes the connection: a server without an end is cut off
-                yield [*batch, fold.cut()]
-                return
-            if batch:
-                yield batch
-        yield [fold.end()]
 
     async def _unstreamed(self, reply: "aiohttp.ClientResponse") -> OrosError:
         """What a 200 means that is no stream: mostly an error after all."""
@@ -258,10 +270,8 @@ class StreamingModel:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(None, CONNECT, self._idle, CONNECT)
             connector = aiohttp.TCPConnector(limit=0)
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(note_kept)
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=timeout, read_bufsize=1 << 18, trace_configs=[trace]
+                connector=connector, timeout=timeout, read_bufsize=1 << 18
             )
         return self._session
 
@@ -278,12 +288,6 @@ class StreamingModel:
             await self._session.close()
             await asyncio.sleep(0)
             self._session = None
-
-
-async def note_kept(_: object, context: "SimpleNamespace", __: object) -> None:
-    """A request goes over a connection that was kept: it is noted in the list that it brought."""
-    if isinstance(context.trace_request_ctx, list):
-        context.trace_request_ctx.append(True)
 
 
 def thoughtless(request: ModelRequest) -> ModelRequest:
