@@ -31,19 +31,12 @@ class Names:
     """Names of tools as platforms allow them: `mail.send` is said `mail-send`, and understood."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._said: dict[str, str] = {}
-        self._meant: dict[str, str] = {}
-        for name in names:
-            self.said(name)
+        self._said, self._meant = arranged(tuple(names))
 
     def said(self, name: str) -> str:
         """A name as it is sent; two names are never sent as one."""
         if name not in self._said:
-            start = said = plain(name)
-            turn = 2
-            while said in self._meant:
-                said, turn = f"{start[: NAME - 4]}-{turn}", turn + 1
-            self._said[name], self._meant[said] = said, name
+            self._said, self._meant = arranged((*self._said, name))
         return self._said[name]
 
     def meant(self, name: str) -> str:
@@ -51,10 +44,18 @@ class Names:
         return self._meant.get(name, name)
 
 
-@lru_cache(4096)
-def plain(name: str) -> str:
-    """A name of characters that all platforms allow, no longer than they allow."""
-    return ODD.sub("-", name)[:NAME] or "tool"
+@lru_cache(256)
+def arranged(names: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """How each name is said, and what each that is said means."""
+    said: dict[str, str] = {}
+    meant: dict[str, str] = {}
+    for name in names:
+        start = at = ODD.sub("-", name)[:NAME] or "tool"
+        turn = 2
+        while meant.get(at, name) != name:
+            at, turn = f"{start[: NAME - 4]}-{turn}", turn + 1
+        said[name], meant[at] = at, name
+    return said, meant
 
 
 class Ids:

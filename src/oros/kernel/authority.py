@@ -5,7 +5,6 @@ It gathers what the monitor decides on; it decides nothing. `allow` and `deny` a
 
 from collections.abc import Iterator
 from dataclasses import replace
-from operator import is_
 
 from oros.abi.acts import WORST
 from oros.abi.errors import Invalid
@@ -29,8 +28,7 @@ from oros.monitor.phrases import arranged
 
 def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The classes of act that there are, each with what users say who ask for it."""
-    tools = tuple(m.world.tools.values())
-    if len(tools) != len(m.classes[0]) or not all(map(is_, tools, m.classes[0])):
+    if (tools := m.tools) is not m.classes[0]:
         found = {OTHERS.name: OTHERS.triggers}
         found |= {t.spec.act.name or t.spec.name: t.spec.act.triggers for t in tools}
         m.classes = (tools, tuple(found.items()))

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 
 from oros.abi.acts import WORST, Act
 from oros.abi.errors import NoDevice, NoProcess
@@ -102,6 +103,7 @@ class Machine:
     done: "OrderedDict[Pid, Process]" = field(default_factory=OrderedDict)
     start: Callable[[Process], None] = lambda _: None
     next_pid: int = 2
+    known: tuple[tuple[Tool, ...], str] = ((), "")
     classes: tuple[tuple[Tool, ...], tuple[tuple[str, tuple[str, ...]], ...]] = ((), ())
     halting: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -140,9 +142,17 @@ class Machine:
         return found
 
     @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools that there are; the same object as long as they are the same."""
+        now = tuple(self.world.tools.values())
+        if len(now) != len(self.known[0]) or not all(map(is_, now, self.known[0])):
+            self.known = (now, tools.index(t.spec for t in now))
+        return self.known[0]
+
+    @property
     def index(self) -> str:
-        """What a model is told of the tools that there are."""
-        return tools.index(t.spec for t in self.world.tools.values())
+        """What a model is told of them."""
+        return self.known[1] if self.tools else ""
 
     def act_of(self, name: str) -> Act:
         """What a tool does, by its manifest; the worst, if it is gone."""

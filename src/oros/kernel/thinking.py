@@ -13,14 +13,7 @@ from oros.abi.events import ModelCalled, ModelReplied, Moved
 from oros.abi.grants import Usage
 from oros.abi.labels import Label
 from oros.abi.message import Message
-from oros.abi.ports import (
-    Model,
-    ModelInfo,
-    ModelRequest,
-    Progress,
-    Quota,
-    TextDelta,
-)
+from oros.abi.ports import Model, ModelInfo, ModelRequest, Progress, Quota, TextDelta
 from oros.abi.watch import Token, token
 from oros.kernel import window
 from oros.kernel.image import Image
@@ -210,12 +203,7 @@ async def patience(m: Machine, slots: Slots, e: OrosError, said: Token) -> None:
 
 
 async def stream(
-    m: Machine,
-    process: Process,
-    model: Model,
-    request: ModelRequest,
-    draft: Draft,
-    lease: Lease,
+    m: Machine, process: Process, model: Model, request: ModelRequest, draft: Draft, lease: Lease
 ) -> None:
     """Take a stream in. Raises: what the driver raises; BadReply if it stops without an end."""
     clock, pid = m.world.clock, process.pid
