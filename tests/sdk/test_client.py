@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import socket
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def test_a_table_is_what_was_listed_by_columns(machine, tmp_path) -> None:
     assert machine.calls == [("list", {"path": "/proc"})]
     assert table["pid"] == [7, 8]
     assert rows_of(table) == client.call("list")["value"]["entries"] == rows
+    assert client.text("list", path="/proc") == json.dumps(rows)
     machine.answers["list"] = {"entries": [], "more": False}
     assert rows_of(client.table("list")) == []
 
@@ -54,6 +56,12 @@ def test_an_error_of_a_listing_comes_back(machine, tmp_path) -> None:
     machine.answers["list"] = Outcome(error=Failure.of(errors.NotFound("x")))
     with pytest.raises(errors.NotFound):
         Client(tmp_path).table("list", path="/x")
+    with pytest.raises(errors.NotFound):
+        Client(tmp_path).text("list", path="/x")
+    for value in (None, {"more": False}, [1]):
+        machine.answers["list"] = value
+        with pytest.raises(errors.Invalid, match="has no 'entries'"):
+            Client(tmp_path).text("list", path="/x")
 
 
 def test_an_argument_may_be_called_name(machine, tmp_path) -> None:

@@ -2,7 +2,8 @@
 
     POST /v1/calls/NAME      a call as the person: JSON arguments in, an outcome out;
                              ?columns=KEY: that list of rows in its value by columns, if
-                             all have the same fields
+                             all have the same fields; ?text=KEY: that part of its value
+                             alone, as ASCII text to be passed on
     GET  /v1/events          facts and tokens: ?pid= &after= &follow=0, server-sent events
     GET  /v1/query/NAME      what is no system call: ?key=value in, {"value"} out
     POST /v1/progress/NAME   something long, as server-sent events
@@ -160,6 +161,8 @@ class Gate:
         found = await self._told(self._machine.request(name, args))
         if listed := request.query.get("columns"):
             found = replace(found, value=by_columns(found.value, listed))
+        if (part := request.query.get("text")) and found.error is None:
+            return alone(found.value, part)
         return outcome(found)
 
     async def _query(self, request: web.Request) -> web.Response:
@@ -215,6 +218,13 @@ def outcome(found: Outcome) -> web.Response:
     """An outcome as an answer."""
     status = 200 if found.error is None else STATUS.get(found.error.code, 500)
     return web.Response(body=wire.whole(found), status=status, content_type="application/json")
+
+
+def alone(value: Json, name: str) -> web.Response:
+    """A part of a value as an answer, encoded once for all. Raises: Invalid if it isn't there."""
+    if not isinstance(value, dict) or name not in value:
+        raise Invalid(f"the call's value has no {name!r}")
+    return web.Response(body=json.dumps(value[name]).encode(), content_type="application/json")
 
 
 def by_columns(value: Json, name: str) -> Json:

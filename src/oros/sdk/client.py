@@ -58,6 +58,12 @@ class Client:
         found = self._ask("POST", path, body)["value"]["entries"]
         return found if isinstance(found, dict) else columns(found)
 
+    def text(self, name: str, /, **args: Json) -> str:
+        """The `entries` that a call lists as JSON text in ASCII, for who only passes it on."""
+        body = json.dumps(args).encode()
+        with self._open("POST", f"/v1/calls/{quote(name, safe='')}?text=entries", body) as reply:
+            return self._whole(reply).decode("ascii")
+
     def query(self, name: str, /, **args: Json) -> Json:
         """Ask what is no system call: status, models, slots, doctor, replay, explain, programs."""
         path = f"/v1/query/{quote(name, safe='')}?{urlencode(args)}"
@@ -127,13 +133,17 @@ class Client:
     ) -> dict[str, Json]:
         """A request whose answer is one JSON object `{"value", "error", ...}`."""
         with self._open(method, path, body, timeout) as reply:
-            try:
-                data = b"".join(iter(partial(reply.read1, CHUNK), b""))
-            except OSError as e:
-                raise Unreachable(f"the machine at {self.home} does not answer", START) from e
+            return _answer(self._whole(reply))
+
+    def _whole(self, reply: BufferedReader) -> bytes:
+        """All of an answer. Raises: Unreachable."""
+        try:
+            data = b"".join(iter(partial(reply.read1, CHUNK), b""))
+        except OSError as e:
+            raise Unreachable(f"the machine at {self.home} does not answer", START) from e
         if not data:
             raise _gone()
-        return _answer(data)
+        return data
 
     @contextmanager
     def _open(

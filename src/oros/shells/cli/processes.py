@@ -16,8 +16,13 @@ ENDED = ("zombie", "reaped")
 
 def listing(session: Session, *, ended: bool, long: bool = False) -> Columns:
     """All processes; with those that were reaped of late; with what each may do."""
-    words = {"depth": 2 if ended else 1, "limit": MANY} | ({"head": 1} if long else {})
-    return session.machine().table("list", path="/proc", **words)
+    return session.machine().table("list", **asked(ended=ended, long=long))
+
+
+def asked(*, ended: bool, long: bool = False) -> dict[str, Any]:
+    """The words of the call that lists processes."""
+    words = {"path": "/proc", "depth": 2 if ended else 1, "limit": MANY}
+    return words | ({"head": 1} if long else {})
 
 
 def state(state: str, on: str, status: int | None) -> str:
@@ -61,16 +66,23 @@ CELLS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
 
 def ps(session: Session, options: Options) -> int:
     """List processes."""
-    table = listing(session, ended=options.all, long=options.verbose)
-    if not options.verbose and options.output == "text":
+    if options.verbose:
+        return at_length(session, options)
+    if options.output == "text":
+        table = listing(session, ended=options.all)
         session.give("text", None, lines(table, session.terminal.width))
-        return 0
-    found = rows(table)
-    if not options.verbose:
-        session.give(options.output, found, ())
-        return 0
+    elif session.terminal.is_tty:  # where it is shown as it is, not in ASCII
+        session.give("json", rows(listing(session, ended=options.all)), ())
+    else:
+        session.terminal.out(session.machine().text("list", **asked(ended=options.all)))
+    return 0
+
+
+def at_length(session: Session, options: Options) -> int:
+    """List processes with what each may do, and what is not enforced."""
+    table = listing(session, ended=options.all, long=True)
     held = session.machine().query("doctor")
-    found = [row | {"sandbox": sandbox(row, held)} for row in found]
+    found = [row | {"sandbox": sandbox(row, held)} for row in rows(table)]
     told = lines(table, session.terminal.width, long=True)
     width = session.terminal.width if session.terminal.is_tty else 100_000
     told += [draw.fit(line, width) for row in found if (line := policy(row))]
