@@ -56,6 +56,8 @@ STATUS = {
     "ENODEV": 404, "ENOENT": 404, "EAGAIN": 429, "EINTR": 503, "ETIMEDOUT": 504, "ECONN": 502,
     "EPROTO": 502, "ENOSPC": 507,
 }  # fmt: skip
+LATER = (429, 503)
+"""Statuses that say when it is worth to ask again."""
 DIALECTS: dict[str, Dialect] = {
     "/v1/chat/completions": Chat(),
     "/v1/responses": Responses(),
@@ -274,8 +276,8 @@ def refused(dialect: Dialect, error: OrosError, status: int = 0) -> web.Response
     """An error as an answer; it has the status of its code unless another is given."""
     status = status or STATUS.get(error.code, 500)
     headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.retry_after is not None or status in LATER:
+        headers["Retry-After"] = str(max(1, round(error.retry_after or 0.0)))
     return web.json_response(dialect.error(error, status), status=status, headers=headers)
 
 
