@@ -16,7 +16,8 @@ import pytest
 
 from oros.sdk.client import Client
 
-CLIENTS = ("openai", "anthropic", "pydantic_ai", "agents", "openresponses_types")
+CLIENTS = ("openai", "anthropic", "ollama", "pydantic_ai", "agents", "openresponses_types",
+           "openresponses", "jsonschema")  # fmt: skip
 collect_ignore_glob = [] if all(map(find_spec, CLIENTS)) else ["test_*.py"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -10,6 +10,7 @@ from oros.abi.ports import ToolSpec
 from oros.gate.dialects import chat
 from oros.gate.dialects.items import ItemStream, packed_items
 from oros.gate.dialects.parts import (
+    EVENTS,
     OBJECT,
     Blobs,
     Body,
@@ -38,6 +39,8 @@ PLAIN: dict[str, Sequence[Json]] = {
 
 class Responses:
     """The dialect."""
+
+    mime = EVENTS
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""

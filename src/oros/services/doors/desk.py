@@ -8,7 +8,7 @@ from oros.abi.errors import Busy, Invalid, NoDevice, OrosError
 from oros.abi.events import Exited, Reaped, Spawned
 from oros.abi.grants import NO_LIMITS, Limits, Usage
 from oros.abi.ids import Pid
-from oros.abi.ports import Embedder
+from oros.abi.ports import Embedder, ModelInfo
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging.context import size
@@ -16,7 +16,7 @@ from oros.services.apps.programs import builtin
 from oros.services.doors import jobs
 from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
-from oros.services.doors.wanted import Tell, Wanted
+from oros.services.doors.wanted import Begun, Said, Tell, Wanted
 from oros.services.hub import Hub
 
 MOST = 64
@@ -73,11 +73,11 @@ class Desk:
         """
         key, row = self.keys.of(secret)
         with self._counted(key):
-            if wanted.model not in self.models(key) and not self._known(key, wanted.model):
-                there = " ".join(self.models(key)) or "none"
-                raise NoDevice(f"this key opens no model {wanted.model!r}", f"models: {there}")
+            self._check(key, wanted.model)
             asker = Asker(key, row, self.limits(key))
-            if wanted.model.startswith(jobs.PREFIX):
+            if not wanted.messages:
+                tell([Begun(row.pid, self.now), Said()])
+            elif wanted.model.startswith(jobs.PREFIX):
                 model = self._model(asker)
                 await jobs.work(self._m, self._hub, asker, model, wanted, tell)
             else:
@@ -95,6 +95,25 @@ class Desk:
                 if who.limits.opens(self._m.world.model(name).info.name):
                     return name
         raise NoDevice(f"the key {who.key.name} opens no model that a program could use")
+
+    def info(self, secret: str, name: str) -> ModelInfo:
+        """What a model of a key is and can; a program has the window of its model.
+
+        Raises: NotAuthorized, NoDevice.
+        """
+        key, row = self.keys.of(secret)
+        self._check(key, name)
+        if not name.startswith(jobs.PREFIX):
+            return self._m.world.model(name).info
+        model = self._model(Asker(key, row, self.limits(key)))
+        return ModelInfo(name, self._m.world.model(model).info.window)
+
+    def _check(self, key: Key, name: str) -> None:
+        """Raises: NoDevice, if a key opens no model of a name."""
+        there = self.models(key)
+        if name not in there and not self._known(key, name):
+            hint = f"models: {' '.join(there) or 'none'}"
+            raise NoDevice(f"this key opens no model {name!r}", hint)
 
     def _known(self, key: Key, name: str) -> bool:
         """Whether a name that is not listed means a model that the key opens."""
