@@ -1,6 +1,8 @@
 """Requests whose model fails go on with the next of their list, as far as the key names it."""
 
+import asyncio
 import base64
+import copy
 
 import pytest
 from tests.gate.open_door import other, until
@@ -293,3 +295,31 @@ def test_what_a_program_of_a_key_starts_or_asks_is_bound_too() -> None:
         assert two.calls == 0
 
     run(story, script, others=[two], names=BEST)
+
+
+def test_what_a_crash_cuts_after_a_move_ends_at_the_next_start() -> None:
+    """The move and the call on the next model are one commit: nobody goes on with it alone."""
+    two = other("b/two", "word " * 500, tokens_a_second=100)
+
+    async def first(door):
+        body = {**HELLO, "model": "best", "stream": True}
+        async with door.http.post(f"{door.url}{CHAT}", json=body) as got:
+            await got.content.readany()
+            await door.kernel.m.journal.sync()
+            cut = copy.deepcopy(door.disk)
+            got.close()
+        return cut
+
+    async def second(door):
+        await asyncio.sleep(0.05)
+        (row,) = door.rows()
+        assert (row.status, row.model, moves(door)) == (130, "b/two", [("scripted", "b/two")])
+        await door.kernel.m.journal.sync()
+        assert replay(door.kernel.m.journal.rows(row.pid)).same
+        assert (door.model.calls, again.calls) == (0, 0)
+        key = next(k for k in door.desk.keys.rows() if k["name"] == "test")
+        assert key["spent"]["calls"] == 2
+
+    again = other("b/two", "x")
+    cut = run(first, DOWN, others=[two], names=BEST)
+    run(second, others=[again], names=BEST, disk=cut)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from oros.abi.errors import Invalid, OrosError
@@ -124,11 +124,13 @@ class LineStream:
     begun: Begun
     wanted: Wanted
     words: Callable[[str, str, Sequence[Ask]], dict[str, Json]]
+    head: dict[str, Json] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.head = head(self.begun, self.wanted)
 
     def _piece(self, said: str = "", thought: str = "", asks: Sequence[Ask] = ()) -> bytes:
-        return line(
-            head(self.begun, self.wanted) | self.words(said, thought, asks) | {"done": False}
-        )
+        return line(self.head | self.words(said, thought, asks) | {"done": False})
 
     def begin(self) -> bytes:
         """Nothing: the first line is the first piece."""
@@ -151,8 +153,7 @@ class LineStream:
     def end(self, said: Said) -> bytes:
         """The calls, why it ended, what it cost."""
         found = self._piece(asks=said.asks) if said.asks else b""
-        last = head(self.begun, self.wanted) | self.words("", "", ()) | ended(self.wanted, said)
-        return found + line(last)
+        return found + line(self.head | self.words("", "", ()) | ended(self.wanted, said))
 
     def failed(self, error: OrosError) -> bytes:
         """An error where a piece would stand."""
