@@ -194,6 +194,25 @@ class Conformance(Faults):
             assert '"n"' in server.heard.messages[0].text
 
     @served
+    async def test_a_schema_beside_tools_is_asked_for_too(self, model, server) -> None:
+        await answer(
+            model, asking(say("system", "be good"), say("user", "x"), schema=SCHEMA, tools=(LOOK,))
+        )
+        heard = server.heard
+        assert set(heard.tools) == {"look"}
+        assert heard.schema == SCHEMA or json.dumps(SCHEMA) in heard.messages[0].text
+        assert heard.messages[0].text.startswith("be good")
+
+    @served(cans=frozenset({"tools"}))
+    async def test_a_model_without_schemas_is_told_of_it(self, model, server) -> None:
+        await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
+        heard = server.heard
+        assert set(heard.tools) == {"look"}
+        assert heard.schema == SCHEMA or json.dumps(SCHEMA) in heard.messages[0].text
+        await answer(model, asking(schema=SCHEMA))
+        assert b"additionalProperties" in server.requests[-1].body  # as a shape, a tool or words
+
+    @served
     async def test_a_model_that_ignores_the_schema_is_heard_all_the_same(
         self, model, server
     ) -> None:

@@ -23,6 +23,10 @@ def older(url, info, key, idle):
     )
 
 
+def newer(url, info, key, idle):
+    return GeminiModel("m", url + "/v1beta", "gemini-3-pro", info=info, key=key, idle=idle)
+
+
 class Scripted(GenerateDialect):
     """A server that says the frames it is given, whatever the turn."""
 
@@ -139,6 +143,21 @@ class TestOlder:
         assert how["thinkingConfig"] == {"includeThoughts": True, "thinkingBudget": 1024}
 
     @served
-    async def test_a_schema_is_left_out_beside_tools(self, model, server) -> None:
+    async def test_a_schema_is_told_in_words_beside_tools(self, model, server) -> None:
         await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
         assert server.heard.schema is None
+        assert json.dumps(SCHEMA) in server.heard.messages[0].text
+        await answer(model, asking(schema=SCHEMA))
+        assert server.heard.schema == SCHEMA
+
+
+class TestNewer:
+    """Models that take a schema beside tools."""
+
+    dialect = GenerateDialect(newer)
+
+    @served
+    async def test_a_schema_goes_beside_tools(self, model, server) -> None:
+        await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
+        assert (server.heard.schema, set(server.heard.tools)) == (SCHEMA, {"look"})
+        assert [m.role for m in server.heard.messages] == ["user"]

@@ -2,7 +2,8 @@
 
 Small local models ignore native tool calls (measured: 0 of 20 valid), but under a schema with one
 shape for each call every answer is legal (20 of 20). A model behind this wrapper `cans` tools.
-The user's words stream as they come; a call is handed on when it is whole.
+The user's words stream as they come; a call is handed on when it is whole. Where the words have a
+schema themselves, they are one more call, `answer`, whose `value` is under it.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from oros.abi.message import Json, Message, TextPart, say
+from oros.abi.message import Json, Message, TextPart, noted, say
 from oros.abi.ports import (
     AskDelta,
     Delta,
@@ -24,6 +25,7 @@ from oros.abi.ports import (
 )
 
 SAY = "say"
+ANSWER = "answer"
 OPEN = '{"call": "say", "text": "'
 TEXT_CHARS = 2000
 """Bounds free text, so that an open string can't run into the token limit."""
@@ -31,9 +33,11 @@ TEXT_CHARS = 2000
 KEPT = 64
 """Interrupted calls whose beginning is kept, so that a preempted one goes on from there."""
 
-HEAD = (
-    "\n\nAnswer with ONE JSON object and nothing else: a call, or your words for the user.\n"
-    '{"call": "say", "text": "..."} speaks to the user and ends your turn.\nCalls:\n'
+HEAD = "Answer with ONE JSON object and nothing else: a call, or your words for the user.\n"
+WORDS = '{"call": "say", "text": "..."} speaks to the user and ends your turn.\nCalls:\n'
+VALUE = (
+    '{"call": "answer", "value": ...} answers the user and ends your turn; the value is of the'
+    " JSON Schema "
 )
 
 
@@ -65,12 +69,12 @@ class ConstrainedModel:
                 async for batch in plain:
                     yield batch
             return
-        reader = Reader(self._resumable(request))
+        reader = Reader(self._resumable(request), request.schema is not None)
         inner = replace(
             request,
-            messages=render(request.messages, request.tools, reader.raw),
+            messages=render(request.messages, request.tools, reader.raw, request.schema),
             tools=(),
-            schema=schema(request.tools),
+            schema=schema(request.tools, request.schema),
         )
         try:
             async with aclosing(self._inner.generate(inner)) as batches:  # type: ignore[type-var]  # a generator
@@ -82,7 +86,7 @@ class ConstrainedModel:
     def _resumable(self, request: ModelRequest) -> str:
         """How the answer to this very request began, if it was cut before."""
         last = request.messages[-1]
-        if last.role == "assistant" and last.partial:
+        if last.role == "assistant" and last.partial and request.schema is None:
             return OPEN + json.dumps(last.text, ensure_ascii=False)[1:-1]
         begun = self._begun.pop(request.affinity, None)
         return begun[1] if begun and begun[0] == request.messages else ""
@@ -100,6 +104,7 @@ class Reader:
     """Reads the object as it streams: words are handed on at once, a call when it is whole."""
 
     raw: str
+    shaped: bool = False
     words: bool = False
     shown: int = 0
     ended: bool = False
@@ -150,6 +155,8 @@ class Reader:
         name = str(found.pop("call"))
         if name == SAY:
             return [TextDelta(str(found.get("text", "")))]
+        if name == ANSWER and self.shaped:
+            return [TextDelta(json.dumps(found.get("value"), ensure_ascii=False))]
         return [AskDelta(0, f"t{turn}", name, json.dumps(found, ensure_ascii=False))]
 
 
@@ -179,15 +186,26 @@ def card(tool: ToolSpec) -> str:
     return f"{tool.name}({args}): {tool.about.splitlines()[0]}"
 
 
-def schema(tools: Sequence[ToolSpec]) -> dict[str, Json]:
-    """One object for each call, its name a constant, its strings bounded."""
-    text = {"type": "string", "maxLength": TEXT_CHARS}
-    shapes: list[Json] = [shape(SAY, {"text": text}, ["text"])]
+def schema(tools: Sequence[ToolSpec], words: Mapping[str, Json] | None = None) -> dict[str, Json]:
+    """One object for each call, its name a constant, its strings bounded.
+
+    `words`: what the words for the user are to be; its definitions stay on top, where they are
+    referred to.
+    """
+    if words is None:
+        shapes: list[Json] = [
+            shape(SAY, {"text": {"type": "string", "maxLength": TEXT_CHARS}}, ["text"])
+        ]
+        above: dict[str, Json] = {}
+    else:
+        above = {k: v for k, v in words.items() if k in ("$defs", "definitions")}
+        value = {k: v for k, v in words.items() if k not in above}
+        shapes = [shape(ANSWER, {"value": value}, ["value"])]
     for tool in tools:
         properties = {n: bounded(p) for n, p in tool.schema.get("properties", {}).items()}
         kept = {n: p for n, p in properties.items() if p is not None}
         shapes.append(shape(tool.name, kept, list(tool.schema.get("required", ()))))
-    return {"anyOf": shapes}
+    return {"anyOf": shapes, **above}
 
 
 def shape(name: str, properties: dict[str, Json], required: list[str]) -> dict[str, Json]:
@@ -213,15 +231,20 @@ def bounded(prop: Mapping[str, Json]) -> Json:
 
 
 def render(
-    messages: Sequence[Message], tools: Sequence[ToolSpec], begun: str
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    begun: str,
+    words: Mapping[str, Json] | None = None,
 ) -> tuple[Message, ...]:
-    """The conversation in the one-object form: calls as JSON, results as the user's turn."""
+    """The conversation in the one-object form: calls as JSON, results as the user's turn.
+
+    `words` as in `schema`.
+    """
     told: list[Message] = []
-    for message in messages:
-        if message.role == "system" and not told:
-            cards = "\n".join(card(t) for t in tools)
-            told.append(say("system", message.text + HEAD + cards, message.label))
-        elif message.role == "assistant" and not message.partial:
+    how = WORDS if words is None else f"{VALUE}{json.dumps(dict(words))}\nCalls:\n"
+    cards = "\n".join(card(t) for t in tools)
+    for message in noted(tuple(messages), HEAD + how + cards):
+        if message.role == "assistant" and not message.partial:
             told.append(assistant(message))
         elif message.role == "tool":
             told.append(say("user", f"Result: {message.text}", message.label))
