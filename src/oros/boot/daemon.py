@@ -18,6 +18,7 @@ from oros.boot import apps as apps_of
 from oros.boot import doors as doors_of
 from oros.boot import folders
 from oros.boot.adding import Adding
+from oros.boot.build import Build, spawned
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.memory import Mind, noter
@@ -31,6 +32,7 @@ from oros.gate.http import Gate
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.address import fault
+from oros.sdk.build import place
 from oros.services.apps.programs import builtin, program
 from oros.services.apps.registry import Apps
 from oros.services.audit import Audit
@@ -123,6 +125,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
 def console_of(kernel: Kernel, devices: Devices, mind: Mind, audit: Audit) -> Console:
     """The machine as the gate sees it."""
     console, indexes = Console(kernel, oros.__version__), devices.indexes
+    console.queries["status"] = Build(place(), console.status, spawned=spawned()).told
     console.queries |= devices.queries() | mind.queries() | {"audit.head": audit.head}
     console.queries |= folders.queries(devices.homes, indexes)
     console.longs |= mind.longs() | {"audit.verify": audit.verify}
