@@ -88,11 +88,56 @@ def test_words_under_a_schema_are_an_answer_beside_the_calls() -> None:
     assert (words, [a.name for a in asks]) == ("", ["read"])
 
 
-def test_an_answer_under_a_schema_that_was_cut_goes_on_from_its_part() -> None:
-    text = '{"call": "answer", "value": {"at": {"x": 7}}}'
-    words, _, inner = said(text, cut=4, twice=True, schema=SHAPE)
-    assert json.loads(words) == {"at": {"x": 7}}
-    assert inner.requests[1].messages[-1].partial
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=4), x, max_size=3),
+    max_leaves=8,
+)
+
+
+def shaped(value) -> str:
+    return json.dumps({"call": "answer", "value": value})
+
+
+def heard(request, text: str, batches: int = 1 << 20) -> str:
+    """The words of the first so many batches."""
+
+    async def main() -> str:
+        stream, words = ConstrainedModel(ScriptedModel(lambda _: Answer(text), INFO)), ""
+        asked = stream.generate(request)
+        for _ in range(batches):
+            batch = await anext(asked, None)
+            if batch is None:
+                break
+            assert not any(isinstance(d, AskDelta) for d in batch)
+            words += "".join(d.text for d in batch if isinstance(d, TextDelta))
+        await asked.aclose()
+        return words
+
+    return asyncio.run(main())
+
+
+@given(values, st.integers(1, 30))
+def test_a_value_streams_as_it_comes_and_goes_on_from_its_part(value, cut) -> None:
+    asked = ModelRequest((say("user", "hi"),), (TOOL,), schema=SHAPE)
+    assert json.loads(heard(asked, shaped(value))) == value
+    begun = heard(asked, shaped(value), cut)
+    if begun:
+        part = Message("assistant", (TextPart(begun),), partial=True)
+        asked = replace(asked, messages=(*asked.messages, part))
+    assert json.loads(begun + heard(asked, shaped(value))) == value
+
+
+def test_a_value_is_shown_before_it_is_whole() -> None:
+    asked = ModelRequest((say("user", "hi"),), (TOOL,), schema=SHAPE)
+    words = heard(asked, shaped({"at": {"x": 7}, "more": "a}"}), 9)
+    assert words
+    assert json.dumps({"at": {"x": 7}, "more": "a}"}).startswith(words)
+
+
+def test_a_value_that_was_too_long_is_as_far_as_it_came() -> None:
+    asked = ModelRequest((say("user", "hi"),), (TOOL,), schema=SHAPE, max_tokens=11)
+    assert heard(asked, shaped({"at": {"x": [1, 2, 3]}})) == '{"at": {"x": [1,'
 
 
 def test_a_tool_called_answer_is_one_where_words_have_no_schema() -> None:

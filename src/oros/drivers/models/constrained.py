@@ -7,6 +7,7 @@ schema themselves, they are one more call, `answer`, whose `value` is under it.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -25,8 +26,11 @@ from oros.abi.ports import (
 )
 
 SAY = "say"
-ANSWER = "answer"
 OPEN = '{"call": "say", "text": "'
+BEGUN = '{"call": "answer", "value": '
+VALUED = re.compile(r'\{\s*"call"\s*:\s*"answer"\s*,\s*"value"\s*:\s*')
+"""The beginning of an answer whose words have a schema: they follow, up to the last bracket."""
+
 TEXT_CHARS = 2000
 """Bounds free text, so that an open string can't run into the token limit."""
 
@@ -86,7 +90,9 @@ class ConstrainedModel:
     def _resumable(self, request: ModelRequest) -> str:
         """How the answer to this very request began, if it was cut before."""
         last = request.messages[-1]
-        if last.role == "assistant" and last.partial and request.schema is None:
+        if last.role == "assistant" and last.partial and request.schema is not None:
+            return BEGUN + last.text
+        if last.role == "assistant" and last.partial:
             return OPEN + json.dumps(last.text, ensure_ascii=False)[1:-1]
         begun = self._begun.pop(request.affinity, None)
         return begun[1] if begun and begun[0] == request.messages else ""
@@ -110,12 +116,24 @@ class Reader:
     ended: bool = False
 
     def __post_init__(self) -> None:
-        if self.raw.startswith(OPEN):
-            self.words = True
+        if self._speaks():
             self.shown = len(self._said())
 
+    def _speaks(self) -> bool:
+        """Whether it is words for the user, and no call."""
+        if self.shaped:
+            self.words = VALUED.match(self.raw) is not None
+        else:
+            self.words = self.words or self.raw.replace('":"', '": "').startswith(OPEN)
+        return self.words
+
     def _said(self) -> str:
-        """The words of a `say` object so far: its longest readable beginning."""
+        """The words so far: the longest readable beginning of what is said, or of a value.
+
+        Brackets at a value's end are kept back: the last of them closes the object around it.
+        """
+        if self.shaped:
+            return VALUED.sub("", self.raw, count=1).rstrip("} \n")
         body = self.raw[len(OPEN) :]
         end = closing_quote(body)
         text = body if end < 0 else body[:end]
@@ -132,31 +150,33 @@ class Reader:
             case TextDelta(text=text):
                 self.raw += text
                 return [self._more() or Progress("writing a call", len(self.raw), 0)]
-            case Finished():
+            case Finished(finish=finish):
                 self.ended = True
-                return [*self._call(turn), delta]
+                rest = self._rest(whole=finish == "stop") if self.words else self._call(turn)
+                return [*rest, delta]
             case _:
                 return [delta]
 
     def _more(self) -> Delta | None:
-        self.words = self.words or self.raw.replace('":"', '": "').startswith(OPEN)
-        if not self.words:
+        if not self._speaks():
             return None
         said = self._said()
         new, self.shown = said[self.shown :], max(self.shown, len(said))
         return TextDelta(new) if new else None
 
+    def _rest(self, *, whole: bool) -> list[Delta]:
+        """What was kept back of a value; `whole`: the object around it is closed."""
+        value = VALUED.sub("", self.raw, count=1).rstrip() if self.shaped else ""
+        new = value.removesuffix("}" if whole else "")[self.shown :]
+        return [TextDelta(new)] if new else []
+
     def _call(self, turn: int) -> list[Delta]:
-        if self.words:
-            return []
         found = first_object(self.raw)
         if found is None or "call" not in found:
             return [TextDelta(self.raw)]
         name = str(found.pop("call"))
         if name == SAY:
             return [TextDelta(str(found.get("text", "")))]
-        if name == ANSWER and self.shaped:
-            return [TextDelta(json.dumps(found.get("value"), ensure_ascii=False))]
         return [AskDelta(0, f"t{turn}", name, json.dumps(found, ensure_ascii=False))]
 
 
@@ -200,7 +220,7 @@ def schema(tools: Sequence[ToolSpec], words: Mapping[str, Json] | None = None) -
     else:
         above = {k: v for k, v in words.items() if k in ("$defs", "definitions")}
         value = {k: v for k, v in words.items() if k not in above}
-        shapes = [shape(ANSWER, {"value": value}, ["value"])]
+        shapes = [shape("answer", {"value": value}, ["value"])]
     for tool in tools:
         properties = {n: bounded(p) for n, p in tool.schema.get("properties", {}).items()}
         kept = {n: p for n, p in properties.items() if p is not None}
