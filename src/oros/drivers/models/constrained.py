@@ -117,7 +117,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         if self._speaks():
-            self.shown = len(self._said())
+            self.shown = len(self._value() if self.shaped else self._said())
 
     def _speaks(self) -> bool:
         """Whether it is words for the user, and no call."""
@@ -133,7 +133,7 @@ class Reader:
         Brackets at a value's end are kept back: the last of them closes the object around it.
         """
         if self.shaped:
-            return VALUED.sub("", self.raw, count=1).rstrip("} \n")
+            return self._value().rstrip("} \n")
         body = self.raw[len(OPEN) :]
         end = closing_quote(body)
         text = body if end < 0 else body[:end]
@@ -164,9 +164,13 @@ class Reader:
         new, self.shown = said[self.shown :], max(self.shown, len(said))
         return TextDelta(new) if new else None
 
+    def _value(self) -> str:
+        """The value so far, and perhaps what closes the object around it."""
+        return VALUED.sub("", self.raw, count=1)
+
     def _rest(self, *, whole: bool) -> list[Delta]:
         """What was kept back of a value; `whole`: the object around it is closed."""
-        value = VALUED.sub("", self.raw, count=1).rstrip() if self.shaped else ""
+        value = self._value().rstrip() if self.shaped else ""
         new = value.removesuffix("}" if whole else "")[self.shown :]
         return [TextDelta(new)] if new else []
 
