@@ -264,7 +264,10 @@ def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
 
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
     """A model of the configuration as `oros models` shows it."""
-    where, state = (remote.gguf, "here") if remote.gguf else (remote.base_url, "remote")
+    where, state = remote.base_url, "remote"
+    if remote.gguf:
+        where = remote.gguf
+        state = "here" if Path(where).expanduser().is_file() else "not there"
     row: dict[str, Json] = {"name": name, "state": state, "size": 0, "about": where}
     return row | {"window": remote.window, "slots": remote.slots or BEGIN}
 
