@@ -1,5 +1,7 @@
 """I add a model by the address of its server, and use it at once; my own lines stay as they are."""
 
+import json
+
 
 def test_a_server_by_its_address(machine, mock_url) -> None:
     path = machine.home / "config.toml"
@@ -38,6 +40,15 @@ def test_a_file_of_weights_by_its_path(machine) -> None:
     assert "own.gguf" in machine.oros("models", "test", "mine").stderr
     lost = machine.oros("models", "add", "lost.gguf")
     assert (lost.returncode, "lost.gguf" in lost.stderr) == (19, True)
+
+
+def test_it_is_tried(machine) -> None:
+    told = machine.oros("models", "test", "-o", "json", "mock")
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert (found["name"], found["said"]) == ("mock", "echo: Say the word ready.")
+    assert found["tools"].startswith("does not work: it said 'echo: What is the weather")
+    assert found["micros"] > 0
 
 
 def test_what_it_can_is_said(machine, mock_url) -> None:
