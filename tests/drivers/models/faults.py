@@ -45,6 +45,9 @@ WAITS = [
     ("Retry-After: 3", 3.0),
     ("Retry-After: 0.5", 0.5),
     ("Retry-After: {+7}", 7.0),
+    ("Retry-After: {-7}", 0.0),
+    ("Retry-After: {+86407}", 86400.0),
+    pytest.param("Retry-After: " + "9" * 400, 86400.0, id="endless"),
     ("Retry-After: soon", None),
     ("X-Nothing: 1", None),
 ]

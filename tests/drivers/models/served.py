@@ -297,7 +297,7 @@ def answer(writer: asyncio.StreamWriter, fault: Fault, kind: str, data: bytes) -
     def dated(found: re.Match[str]) -> str:
         return formatdate(now + float(found.group(1)), usegmt=True)
 
-    lines = [re.sub(r"\{\+(\d+)\}", dated, h) for h in ("Date: {+0}", *fault.headers)]
+    lines = [re.sub(r"\{([+-]\d+)\}", dated, h) for h in ("Date: {+0}", *fault.headers)]
     more = "".join(f"{line}\r\n" for line in lines)
     head = f"HTTP/1.1 {fault.status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
     writer.write(f"{head}{more}\r\n".encode() + data)

@@ -374,7 +374,7 @@ def error_of(
         case "overloaded_error" | "rate_limit_error":
             return Busy(why, "it is tried again", wait)
         case "authentication_error" | "permission_error":
-            return NotAuthorized(why, "look at the key that key_env names")
+            return NotAuthorized(why, "look at its key or key_env in config.toml")
         case "billing_error":
             return NotAuthorized(why, "look at the account's limits and billing")
         case "request_too_large":

@@ -272,16 +272,16 @@ def error_of(
     """What an error means; None if it says no more than its status."""
     details = [d for d in error.get("details") or () if isinstance(d, dict)]
     if any(d.get("reason") == "API_KEY_INVALID" for d in details):
-        return NotAuthorized(why, "look at the key that key_env names")
+        return NotAuthorized(why, "look at its key or key_env in config.toml")
     if "token count" in why and "exceeds" in why:
         return TooBig(why, "a model with a larger window, or a smaller job")
     match error.get("status"):
         case "RESOURCE_EXHAUSTED":
-            return Busy(why, "it is tried again", wait or delay(details))
+            return Busy(why, "it is tried again", delay(details) if wait is None else wait)
         case "UNAVAILABLE" if status == 200:
             return Busy(why, "it is tried again", wait)
         case "UNAUTHENTICATED" | "PERMISSION_DENIED":
-            return NotAuthorized(why, "look at the key that key_env names")
+            return NotAuthorized(why, "look at its key or key_env in config.toml")
         case _:
             return None
 
