@@ -46,7 +46,7 @@ class Chat(OpenAIDialect):
     def parameters(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request, before what this server takes no more is left out."""
         quirks = self.quirks
-        if quirks.shape == "object":  # a server that knows only "any object"
+        if quirks.shape == "object" or "response_format" in self.without:  # or knows no schemas
             request = replace(request, messages=worded(request).messages)
         limit = quirks.limit if quirks.limit not in self.without else OTHER_LIMIT[quirks.limit]
         body: dict[str, Json] = {

@@ -50,7 +50,8 @@ class OpenAIDialect(Dialect):
     ) -> OrosError | None:
         """A parameter to go without, the window, an empty account; in a stream, any error."""
         if status in (400, 422) and (name := refused_in(error)):
-            return Without(name, why)
+            again = name == "strict" and name in self.without  # the schema itself is refused
+            return Without("response_format" if again else name, why)
         found = error_of(why, status, error, wait)
         return found if status == 200 or isinstance(found, TooBig | NotAuthorized) else None
 
