@@ -17,6 +17,8 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env = dict(os.environ, OROS_HOME=str(folder), NO_COLOR="1", COLUMNS="100")
+        for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+            self.env.pop(name, None)  # an installed program has its bytecode, and buffers
         self.client = Client(folder)
         self.daemon: subprocess.Popen | None = None
 
@@ -30,7 +32,7 @@ class Home:
         """Start the daemon; seconds from its exec to its word that it is ready."""
         begun = time.perf_counter()
         command = [sys.executable, "-P", "-m", "oros.boot", "--home", str(self.folder)]
-        self.daemon = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.daemon = subprocess.Popen(command, env=self.env, stderr=subprocess.PIPE, text=True)
         line = self.daemon.stderr.readline()
         assert "ready" in line, line
         return time.perf_counter() - begun

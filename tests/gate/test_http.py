@@ -42,6 +42,26 @@ def test_an_outcome_has_all_its_parts(machine, tmp_path) -> None:
     assert set(found) == {"value", "parts", "error", "label", "usage"}
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": [{"x": 1, "y": 2}, {"y": 4, "x": 3}]}, {"a": {"x": [1, 3], "y": [2, 4]}}),
+        ({"a": [{"x": 1}], "b": [{"x": 2}]}, {"a": {"x": [1]}, "b": [{"x": 2}]}),
+        ({"a": [{"x": 1}, {"y": 1}]}, None),
+        ({"a": [{"x": 1}, {"x": 1, "y": 1}]}, None),
+        ({"a": [{"x": 1}, 5]}, None),
+        ({"a": []}, None),
+        ({"a": {"x": 1}}, None),
+        ([{"x": 1}], None),
+        (None, None),
+    ],
+)
+def test_a_list_is_told_by_columns_if_that_can_be(machine, tmp_path, value, told) -> None:
+    machine.answers["stat"] = value
+    assert ask(tmp_path, "POST", "/v1/calls/stat?columns=a")[1]["value"] == (told or value)
+    assert ask(tmp_path, "POST", "/v1/calls/stat")[1]["value"] == value
+
+
 @pytest.mark.parametrize(("error", "status"), [(NoProcess("x"), 404), (OverBudget("x"), 402)])
 def test_errors_have_a_status_and_the_same_shape(machine, tmp_path, error, status) -> None:
     machine.answers["read"] = Outcome(error=Failure.of(error))

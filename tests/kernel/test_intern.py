@@ -25,6 +25,15 @@ def test_rows_that_were_decoded_share_their_parts() -> None:
     assert one == wire.decode(Process, stored[0])
 
 
+def test_a_row_holds_its_own_numbers_once() -> None:
+    made = replace(row(5000), root=Pid(5000), accounts=(Pid(5000),), started=9.5, heard=9.5)
+    found = intern.thin(wire.decode(Process, wire.encode(made)))
+    assert found == made
+    assert found.root is found.pid
+    assert found.accounts[0] is found.pid
+    assert found.heard is found.started
+
+
 def test_a_call_that_is_waited_in_keeps_its_name_and_arguments_only() -> None:
     wait = CallEntered(CallId("c4"), "wait", {"pid": 3}, "control", "node:2:4", "call_9")
     kept = intern.waiting(wait)

@@ -12,6 +12,7 @@ from tests.gate.fake import serving
 
 from oros.abi import errors
 from oros.abi.events import Exited, Parked
+from oros.abi.rows import rows as rows_of
 from oros.abi.syscalls import Failure, Outcome
 from oros.sdk.address import address, home_of, socket_path
 from oros.sdk.client import Client
@@ -28,6 +29,31 @@ def test_a_call_goes_down_and_its_value_comes_back(machine, tmp_path) -> None:
     found = Client(tmp_path).call("spawn", goal="häh? \udc80", limits={"tokens": 5})
     assert found["value"] == {"pid": 7}
     assert machine.calls == [("spawn", {"goal": "häh? \udc80", "limits": {"tokens": 5}})]
+
+
+def test_a_table_is_what_was_listed_by_columns(machine, tmp_path) -> None:
+    rows = [{"pid": n, "goal": f"häh? {n}", "window": {"calls": n}} for n in (7, 8)]
+    machine.answers["list"] = {"entries": rows, "more": False}
+    client = Client(tmp_path)
+    table = client.table("list", path="/proc")
+    assert machine.calls == [("list", {"path": "/proc"})]
+    assert table["pid"] == [7, 8]
+    assert rows_of(table) == client.call("list")["value"]["entries"] == rows
+    machine.answers["list"] = {"entries": [], "more": False}
+    assert rows_of(client.table("list")) == []
+
+
+def test_rows_of_different_fields_are_no_table(machine, tmp_path) -> None:
+    for other in ({"pid": 8}, {"pid": 8, "name": "x"}):
+        machine.answers["list"] = {"entries": [{"pid": 7, "goal": ""}, other]}
+        with pytest.raises(KeyError):
+            Client(tmp_path).table("list")
+
+
+def test_an_error_of_a_listing_comes_back(machine, tmp_path) -> None:
+    machine.answers["list"] = Outcome(error=Failure.of(errors.NotFound("x")))
+    with pytest.raises(errors.NotFound):
+        Client(tmp_path).table("list", path="/x")
 
 
 def test_an_argument_may_be_called_name(machine, tmp_path) -> None:

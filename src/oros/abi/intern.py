@@ -1,20 +1,21 @@
 """Equal values held once: thousands of idle processes share their calls, mounts and labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from oros.abi.events import CallEntered
 from oros.abi.grants import Limits
-from oros.abi.ids import CallId
 from oros.abi.labels import Label
-from oros.abi.syscalls import Effect
 
 T = TypeVar("T")
 
 NAMES = ("program", "model", "asked", "home")
 """Fields of a row that many have alike, and that are text."""
+
+ALIKE = (("root", "pid"), ("heard", "started"))
+"""Fields of a row that are often the same number."""
 
 MOST = 4096
 """Values that are remembered; one that was forgotten is only held twice."""
@@ -29,11 +30,18 @@ def one(value: T) -> T:
 
 
 def thin(row: T) -> T:
-    """Let a row that was decoded share what it has in common with others."""
-    for name in getattr(row, "__slots__", ()):
-        value = getattr(row, name)
-        if isinstance(value, tuple | Label | Limits) or name in NAMES:
-            setattr(row, name, one(value))
+    """Let a row that was decoded share what it has in common with others, and within itself."""
+    held: Any = row
+    own = (held.pid,)
+    for name in held.__slots__:
+        value = getattr(held, name)
+        if value == own:  # nobody else has it: it would only push out what many have
+            setattr(held, name, own)
+        elif isinstance(value, tuple | Label | Limits) or name in NAMES:
+            setattr(held, name, one(value))
+    for name, other in ALIKE:
+        if getattr(held, name) == (value := getattr(held, other)):
+            setattr(held, name, value)
     return row
 
 
@@ -41,9 +49,18 @@ def waiting(entered: CallEntered) -> CallEntered:
     """What has to be known of a call while its process waits inside it, and no more."""
     if entered.args:
         return replace(entered, id=one(entered.id), ask="", key="")
-    return _bare(entered.id, entered.name, entered.effect)
+    bare = CallEntered(entered.id, entered.name, {}, entered.effect, "")
+    return first(bare, entered.id, entered.name, entered.effect)
+
+
+def first(value: T, *key: Hashable) -> T:
+    """The first value with this key, for values that can't be hashed and will not change."""
+    found: list[T] = _found(type(value).__qualname__, key)
+    if not found:
+        found.append(value)
+    return found[0]
 
 
 @lru_cache(MOST)
-def _bare(call: CallId, name: str, effect: Effect) -> CallEntered:
-    return CallEntered(call, name, {}, effect, "")
+def _found(_: str, __: tuple[Hashable, ...]) -> list[Any]:
+    return []

@@ -62,8 +62,8 @@ THIRD = Label()
 
 def join(labels: Iterable[Label]) -> Label:
     """Join any number of labels; of none, the system's own."""
-    found = list(labels)
-    return reduce(Label.__or__, found) if found else SYSTEM
+    found = {id(label): label for label in labels}  # thousands of rows share a few
+    return reduce(Label.__or__, found.values()) if found else SYSTEM
 
 
 OUTSIDE = ("web:", "mail:", "tool:", "app:")

@@ -1,6 +1,8 @@
 """The daemon's door: system calls, questions and facts over HTTP/1.1 on a Unix socket.
 
-    POST /v1/calls/NAME      a call as the person: JSON arguments in, an outcome out
+    POST /v1/calls/NAME      a call as the person: JSON arguments in, an outcome out;
+                             ?columns=KEY: that list of rows in its value by columns, if
+                             all have the same fields
     GET  /v1/events          facts and tokens: ?pid= &after= &follow=0, server-sent events
     GET  /v1/query/NAME      what is no system call: ?key=value in, {"value"} out
     POST /v1/progress/NAME   something long, as server-sent events
@@ -19,6 +21,7 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -28,6 +31,7 @@ from oros.abi import wire
 from oros.abi.errors import DeviceFailed, Invalid, NotFound, OrosError, Panic, TooBig, cause
 from oros.abi.ids import Pid, Seq
 from oros.abi.message import Json
+from oros.abi.rows import columns
 from oros.abi.syscalls import Outcome
 from oros.gate.auth import Who, admit, peer_of
 from oros.gate.door import listening
@@ -153,7 +157,10 @@ class Gate:
 
     async def _call(self, request: web.Request) -> web.Response:
         name, args = request.match_info["name"], await body(request)
-        return outcome(await self._told(self._machine.request(name, args)))
+        found = await self._told(self._machine.request(name, args))
+        if listed := request.query.get("columns"):
+            found = replace(found, value=by_columns(found.value, listed))
+        return outcome(found)
 
     async def _query(self, request: web.Request) -> web.Response:
         name = request.match_info.get("name", "status")
@@ -211,6 +218,17 @@ def outcome(found: Outcome) -> web.Response:
     """An outcome as an answer."""
     status = 200 if found.error is None else STATUS.get(found.error.code, 500)
     return web.Response(body=wire.whole(found), status=status, content_type="application/json")
+
+
+def by_columns(value: Json, name: str) -> Json:
+    """A value with a list of rows in it as columns; unchanged if that can't be."""
+    listed = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(listed, list) or {*map(type, listed)} != {dict}:
+        return value
+    try:
+        return value | {name: columns(listed)}
+    except KeyError:
+        return value
 
 
 async def body(request: web.Request) -> dict[str, Json]:

@@ -104,7 +104,9 @@ async def change(m: Machine, caller: Process, entered: CallEntered, call: Call) 
 
 def park(m: Machine, caller: Process, blocked: Blocked) -> None:
     """Note what a parked process waits for; a deadline completes its call."""
-    blocked.entered = intern.waiting(blocked.entered)
+    entered = blocked.entered = intern.waiting(blocked.entered)
+    if blocked.deadline is None and not entered.args:
+        blocked = intern.first(blocked, entered.id, entered.name, blocked.on)
     m.blocked[caller.pid] = blocked
     if blocked.entered.name == "wait":
         for child in m.table.children(caller.pid):

@@ -60,7 +60,9 @@ def absolute(point: MountPoint, value: Json) -> Json:
         return [absolute(point, v) for v in value]
     if not isinstance(value, dict):
         return value
-    found = value | {k: absolute(point, v) for k, v in value.items() if type(v) is list}
+    found = dict(value)
+    if list in map(type, found.values()):
+        found |= {k: absolute(point, v) for k, v in value.items() if type(v) is list}
     if isinstance(found.get("path"), str):
         found["path"] = join(point, found["path"])
     return found

@@ -9,14 +9,20 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from oros.abi.errors import BadReply, OrosError, Unreachable, revive
+from oros.abi.rows import columns
 from oros.sdk.address import address, home_of, socket_path
 
 Json = Any
+CHUNK = 1 << 20
+"""Bytes that are read at once: `read` alone would take 8 KiB at a time."""
+
 START = "`oros boot` starts it; processes go on from their journal"
 
 
@@ -41,6 +47,16 @@ class Client:
         """
         body = json.dumps(args).encode()
         return self._ask("POST", f"/v1/calls/{quote(name, safe='')}", body)
+
+    def table(self, name: str, /, **args: Json) -> dict[str, list[Json]]:
+        """The `entries` that a call lists, by columns: quicker to read than its rows, if many.
+
+        Raises: KeyError if they don't all have the same fields.
+        """
+        body = json.dumps(args).encode()
+        path = f"/v1/calls/{quote(name, safe='')}?columns=entries"
+        found = self._ask("POST", path, body)["value"]["entries"]
+        return found if isinstance(found, dict) else columns(found)
 
     def query(self, name: str, /, **args: Json) -> Json:
         """Ask what is no system call: status, models, slots, doctor, replay, explain, programs."""
@@ -112,7 +128,7 @@ class Client:
         """A request whose answer is one JSON object `{"value", "error", ...}`."""
         with self._open(method, path, body, timeout) as reply:
             try:
-                data = reply.read()
+                data = b"".join(iter(partial(reply.read1, CHUNK), b""))
             except OSError as e:
                 raise Unreachable(f"the machine at {self.home} does not answer", START) from e
         if not data:
@@ -122,7 +138,7 @@ class Client:
     @contextmanager
     def _open(
         self, method: str, path: str, body: bytes | None = None, timeout: float | None = None
-    ) -> Iterator[BinaryIO]:
+    ) -> Iterator[BufferedReader]:
         """Send a request; the answer's body. Raises: Unreachable, and what the gate says."""
         length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
         kind = "Content-Type: application/json\r\n" if body else ""
@@ -145,7 +161,7 @@ class Client:
                 yield reply
 
 
-def _status(reply: BinaryIO) -> int:
+def _status(reply: BufferedReader) -> int:
     """The status of an answer; reads up to its body. Raises: Unreachable, BadReply."""
     line = reply.readline()
     if not line:
@@ -172,7 +188,7 @@ def _answer(data: bytes) -> dict[str, Json]:
     return found
 
 
-def _frames(reply: BinaryIO) -> Iterator[tuple[str, dict[str, Json]]]:
+def _frames(reply: BufferedReader) -> Iterator[tuple[str, dict[str, Json]]]:
     """Server-sent events as (event, data); ends where the connection does."""
     kind = "message"
     try:

@@ -16,6 +16,7 @@ A process sees itself and what is below it; the person and pid 1 see all.
 import json
 from base64 import b64encode
 from dataclasses import asdict
+from functools import lru_cache
 
 from oros.abi.errors import AccessDenied, NotFound, OrosError, Unsupported
 from oros.abi.events import OWNERS, CallReturned
@@ -60,8 +61,14 @@ def row(m: Machine, process: Process) -> dict[str, Json]:
         "why": process.why,
         "integrity": int(process.label.integrity),
         "race": process.race,
-        "window": {o: n for o, n in zip(OWNERS, process.window, strict=False) if n},
+        "window": owned(process.window),
     }
+
+
+@lru_cache(1024)
+def owned(window: tuple[int, ...]) -> dict[str, Json]:
+    """The tokens of a window by whom they are for; many rows share a window."""
+    return {o: n for o, n in zip(OWNERS, window, strict=False) if n}
 
 
 def room(m: Machine, process: Process) -> int:

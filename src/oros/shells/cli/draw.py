@@ -83,15 +83,20 @@ def short(text: str, width: int) -> str:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], width: int, left: str = ""
 ) -> list[str]:
-    """Columns padded to their widest; the last takes what is left of the width.
+    """Rows below their heads as lines; see `columns`."""
+    return columns(list(zip(head, *rows, strict=True)), width, left)
+
+
+def columns(told: Sequence[Sequence[str]], width: int, left: str = "") -> list[str]:
+    """Columns, each from its head on, padded to their widest; the last takes what is left.
 
     `left` names the columns that are text, by their heads; the others are flush right.
     """
-    *columns, tails = zip(head, *rows, strict=True)
-    padded = [pad(column, column[0] in left.split()) for column in columns]
+    *fixed, tails = told
+    padded = [pad(column, column[0] in left.split()) for column in fixed]
     rest = width - sum(cells(column[0]) + 2 for column in padded)
     padded.append([fit_tail(text, max(8, rest)) for text in tails])
-    lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
+    lines = [line.rstrip() for line in map("  ".join, zip(*padded, strict=True))]
     return lines if rest >= 8 else [cut(line, width) for line in lines]
 
 
@@ -121,19 +126,18 @@ def pad(column: Sequence[str], left: bool) -> list[str]:  # noqa: FBT001 - a col
     return [text + fill if left else fill + text for text, fill in sized]
 
 
-def tree(rows: Sequence[Row]) -> list[tuple[int, Row]]:
-    """Processes below their parents, with their depth, in the order of their numbers."""
-    known = {r["pid"] for r in rows}
-    children: dict[int, list[Row]] = {}
-    for row in rows:
-        parent = row["ppid"] if row["ppid"] in known and row["ppid"] != row["pid"] else -1
-        children.setdefault(parent, []).append(row)
-    found: list[tuple[int, Row]] = []
-    stack = [(0, r) for r in reversed(children.get(-1, []))]
+def tree(pids: Sequence[int], parents: Sequence[int]) -> list[tuple[int, int]]:
+    """Processes below their parents, as (depth, place in `pids`), in the order of their numbers."""
+    known = {*pids}
+    children: dict[int, list[int]] = {}
+    for at, (pid, parent) in enumerate(zip(pids, parents, strict=True)):
+        children.setdefault(parent if parent in known and parent != pid else -1, []).append(at)
+    found: list[tuple[int, int]] = []
+    stack = [(0, at) for at in reversed(children.get(-1, ()))]
     while stack:
-        depth, row = stack.pop()
-        found.append((depth, row))
-        stack += [(depth + 1, r) for r in reversed(children.get(row["pid"], []))]
+        depth, at = stack.pop()
+        found.append((depth, at))
+        stack += [(depth + 1, below) for below in reversed(children.get(pids[at], ()))]
     return found
 
 

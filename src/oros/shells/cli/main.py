@@ -122,7 +122,7 @@ def command(session: Session, words: Sequence[str]) -> int:
     verb = importlib.import_module(f"oros.shells.cli.{module}").VERBS[name]
     if name == "kill":
         rest = importlib.import_module("oros.shells.cli.parse").signals(rest)
-    parser = verb.parser(name, about)
+    parser = verb.parser(name, about, session.terminal.width)
     mixed = name in ("mem", "models")  # their words may stand behind options
     return int(
         verb.run(session, (parser.parse_intermixed_args if mixed else parser.parse_args)(rest))

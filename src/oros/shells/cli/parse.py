@@ -7,6 +7,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from oros.abi.errors import Invalid
@@ -38,14 +39,14 @@ class Verb(NamedTuple):
     examples: tuple[str, str]
     listing: bool = True
 
-    def parser(self, name: str, about: str) -> argparse.ArgumentParser:
-        """The parser of this verb's words."""
+    def parser(self, name: str, about: str, width: int = 80) -> argparse.ArgumentParser:
+        """The parser of this verb's words; its help is so many columns wide."""
         examples = "\n".join(f"  {e}" for e in self.examples)
         made = Parser(
             prog=f"oros {name}",
             description=about,
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width - 2),
             allow_abbrev=False,
         )
         self.options(made)

@@ -2,67 +2,80 @@
 
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from oros.abi.rows import Columns, rows
 from oros.shells.cli import draw
 from oros.shells.cli.parse import Options, Verb, a_pid, duration, pid, signal
 from oros.shells.cli.session import Session, code_of, here
 
 MANY = 100_000
+ENDED = ("zombie", "reaped")
 
 
-def listing(session: Session, *, ended: bool, long: bool = False) -> list[dict[str, Any]]:
-    """The rows of all processes; with those that were reaped of late; with what each may do."""
+def listing(session: Session, *, ended: bool, long: bool = False) -> Columns:
+    """All processes; with those that were reaped of late; with what each may do."""
     words = {"depth": 2 if ended else 1, "limit": MANY} | ({"head": 1} if long else {})
-    found = session.call("list", path="/proc", **words)
-    return list(found["entries"])
+    return session.machine().table("list", path="/proc", **words)
 
 
-def state(row: draw.Row) -> str:
+def state(state: str, on: str, status: int | None) -> str:
     """How a process stands, in a word or two."""
-    if row["state"] in ("zombie", "reaped"):
-        return "done" if row["status"] == 0 else f"failed {row['status']}"
-    return f"waits:{row['on']}" if row["state"] == "waiting" and row["on"] else str(row["state"])
+    if state in ENDED:
+        return "done" if status == 0 else f"failed {status}"
+    return f"waits:{on}" if state == "waiting" and on else state
 
 
-def took(row: draw.Row) -> float:
-    """Seconds since a process was started, or until it ended."""
-    over = row["state"] in ("zombie", "reaped")
-    return float(max(0.0, (row["changed"] if over else time.time()) - row["started"]))  # noqa: TID251 - a clock to read, not to decide by
+def age(state: str, started: float, changed: float) -> str:
+    """The time since a process was started, or until it ended."""
+    now = changed if state in ENDED else time.time()  # noqa: TID251 - a clock to read, not to decide by
+    return draw.seconds(max(0.0, now - started))
 
 
-def thinks(row: draw.Row) -> str:
+def thinks(model: str, home: str) -> str:
     """Its model; of one that had to move, behind it the one that it came from."""
-    model, home = draw.short(row["model"], 16), row.get("home")
-    return f"{model}←{draw.short(home, 16)}" if home else model
+    model = draw.short(model, 16)
+    return (f"{model}←{draw.short(home, 16)}" if home else model) or "-"
 
 
-CELL: dict[str, Callable[[draw.Row], str]] = {
-    "PID": lambda row: str(row["pid"]),
-    "STATE": state,
-    "NI": lambda row: str(row["nice"]),
-    "MODEL": lambda row: thinks(row) or "-",
-    "TOKENS": lambda row: draw.tokens(row["tokens_in"] + row["tokens_out"]),
-    "CALLS": lambda row: str(row["calls"]),
-    "MONEY": lambda row: draw.money(row["micros"]),
-    "BUSY": lambda row: draw.seconds(row["seconds"]),
-    "AGE": lambda row: draw.seconds(took(row)),
+def goal(goal: str, program: str, race: int) -> str:
+    """What a process is for; copies that are alternatives name their race."""
+    return (f"[race {race}] " if race else "") + (goal or f"({program})")
+
+
+CELLS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
+    "PID": (str, ("pid",)),
+    "STATE": (state, ("state", "on", "status")),
+    "NI": (str, ("nice",)),
+    "MODEL": (thinks, ("model", "home")),
+    "TOKENS": (lambda read, said: draw.tokens(read + said), ("tokens_in", "tokens_out")),
+    "CALLS": (str, ("calls",)),
+    "MONEY": (draw.money, ("micros",)),
+    "BUSY": (draw.seconds, ("seconds",)),
+    "AGE": (age, ("state", "started", "changed")),
+    "GOAL": (goal, ("goal", "program", "race")),
 }
-"""What stands in a column; `GOAL` stands in the tree."""
+"""What stands in a column, and of which fields it is made."""
 
 
 def ps(session: Session, options: Options) -> int:
     """List processes."""
-    rows = listing(session, ended=options.all, long=options.verbose)
-    told = lines(rows, session.terminal.width, long=options.verbose)
-    held = session.machine().query("doctor") if options.verbose else {}
-    if options.verbose:
-        width = session.terminal.width if session.terminal.is_tty else 100_000
-        rows = [row | {"sandbox": sandbox(row, held)} for row in rows]
-        told += [draw.fit(line, width) for row in rows if (line := policy(row))]
-    session.give(options.output, rows, told)
-    if options.verbose and options.output == "text":
+    table = listing(session, ended=options.all, long=options.verbose)
+    if not options.verbose and options.output == "text":
+        session.give("text", None, lines(table, session.terminal.width))
+        return 0
+    found = rows(table)
+    if not options.verbose:
+        session.give(options.output, found, ())
+        return 0
+    held = session.machine().query("doctor")
+    found = [row | {"sandbox": sandbox(row, held)} for row in found]
+    told = lines(table, session.terminal.width, long=True)
+    width = session.terminal.width if session.terminal.is_tty else 100_000
+    told += [draw.fit(line, width) for row in found if (line := policy(row))]
+    session.give(options.output, found, told)
+    if options.output == "text":
         for line in unheld(held):
             session.terminal.note(line, "yellow")
     return 0
@@ -83,23 +96,23 @@ def unheld(found: dict[str, Any]) -> list[str]:
     return [*lines, "what would help: " + found["fix"]] if lines and found["fix"] else lines
 
 
-def lines(rows: list[dict[str, Any]], width: int, *, long: bool = False) -> list[str]:
+def lines(table: Columns, width: int, *, long: bool = False) -> list[str]:
     """The tree of processes as a table."""
     narrow = width < 70 and not long
-    head = ["PID", "STATE", "AGE", "GOAL"] if narrow else ["PID", "STATE", "NI", "MODEL", "TOKENS"]
+    head = ["PID", "STATE", "AGE"] if narrow else ["PID", "STATE", "NI", "MODEL", "TOKENS"]
     if not narrow:
-        head += ["CALLS", "MONEY", "BUSY"] if long else ["CALLS"]
-        head += ["AGE", "GOAL"]
-    nested = draw.tree(rows)
-    columns = [list(map(CELL[name], (row for _, row in nested))) for name in head[:-1]]
-    goals = ["  " * depth + goal(row) for depth, row in nested]
-    return draw.table(head, zip(*columns, goals, strict=True), width, "STATE MODEL GOAL")
+        head += ["CALLS", "MONEY", "BUSY", "AGE"] if long else ["CALLS", "AGE"]
+    nested = draw.tree(table.get("pid", ()), table.get("ppid", ()))
+    order = [at for _, at in nested]
+    absent = [""] * len(order)  # a machine of an earlier version tells no `home`
 
+    def cells(name: str) -> Iterable[str]:
+        made, fields = CELLS[name]
+        return map(made, *([table.get(f, absent)[at] for at in order] for f in fields))
 
-def goal(row: draw.Row) -> str:
-    """What a process is for; copies that are alternatives name their race."""
-    race = f"[race {row['race']}] " if row["race"] else ""
-    return race + (row["goal"] or f"({row['program']})")
+    columns = [[name, *cells(name)] for name in head]
+    goals = ("  " * depth + text for (depth, _), text in zip(nested, cells("GOAL"), strict=True))
+    return draw.columns([*columns, ["GOAL", *goals]], width, "STATE MODEL GOAL")
 
 
 def policy(row: draw.Row) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from oros.abi.rows import columns, rows
 from oros.shells.cli import draw
 from oros.shells.cli.parse import Options, Verb, duration
 from oros.shells.cli.processes import lines, listing
@@ -46,16 +47,16 @@ def top(session: Session, options: Options) -> int:
 def look(session: Session) -> dict[str, Any]:
     """What there is to see."""
     client = session.machine()
-    rows = listing(session, ended=False)
-    return {"status": client.status(), "slots": client.query("slots"), "processes": rows}
+    found = rows(listing(session, ended=False))
+    return {"status": client.status(), "slots": client.query("slots"), "processes": found}
 
 
 def page(session: Session, seen: dict[str, Any]) -> Iterator[str]:
     """All of it as lines."""
-    rows, width = seen["processes"], session.terminal.width
+    shown, width = seen["processes"], session.terminal.width
     states = ", ".join(f"{n} {s}" for s, n in seen["status"]["processes"].items())
-    used = sum(r["tokens_in"] + r["tokens_out"] for r in rows)
-    prices = [r["micros"] for r in rows]
+    used = sum(r["tokens_in"] + r["tokens_out"] for r in shown)
+    prices = [r["micros"] for r in shown]
     spent = None if None in prices else sum(prices)
     head = f"oros {seen['status']['version']} · {states} · {draw.tokens(used)} tokens"
     yield draw.cut(f"{head} · {draw.money(spent)}", width)
@@ -64,13 +65,13 @@ def page(session: Session, seen: dict[str, Any]) -> Iterator[str]:
         gauge = draw.bar(busy, model["slots"], min(20, model["slots"]))
         yield draw.cut(f"{model['model']}  {gauge} {busy}/{model['slots']}  {waits} wait", width)
     yield ""
-    yield from lines(rows, width, long=width >= 110)
-    yield from windows(rows, width)
+    yield from lines(columns(shown), width, long=width >= 110)
+    yield from windows(shown, width)
 
 
-def windows(rows: list[dict[str, Any]], width: int) -> Iterator[str]:
+def windows(shown: list[dict[str, Any]], width: int) -> Iterator[str]:
     """What stands in models' windows, in tokens by whose it is; who thought last comes first."""
-    full = sorted((r for r in rows if r["window"]), key=lambda r: -r["changed"])[:MOST_WINDOWS]
+    full = sorted((r for r in shown if r["window"]), key=lambda r: -r["changed"])[:MOST_WINDOWS]
     if not full:
         return
     owners = [o for o in OWNERS if any(o in r["window"] for r in full)]
