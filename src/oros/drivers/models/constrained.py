@@ -6,6 +6,7 @@ The user's words stream as they come; a call is handed on when it is whole.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -22,8 +23,11 @@ from oros.abi.ports import (
     TextDelta,
     ToolSpec,
 )
+from oros.drivers.wording import args_of
 
 SAY = "say"
+CALLED = re.compile(r'\s*\{\s*"call"\s*:\s*"([^"\\]+)"')
+"""The beginning of a call, with its name."""
 OPEN = '{"call": "say", "text": "'
 TEXT_CHARS = 2000
 """Bounds free text, so that an open string can't run into the token limit."""
@@ -129,7 +133,11 @@ class Reader:
                 return [self._more() or Progress("writing a call", len(self.raw), 0)]
             case Finished():
                 self.ended = True
-                return [*self._call(turn), delta]
+                said = self._call(turn)
+                called = any(isinstance(d, AskDelta) for d in said)
+                if called and delta.finish == "stop":
+                    delta = replace(delta, finish="calls")
+                return [*said, delta]
             case _:
                 return [delta]
 
@@ -145,8 +153,12 @@ class Reader:
         if self.words:
             return []
         found = first_object(self.raw)
+        if found is None and self.raw.lstrip().startswith('{"call"'):  # cut: a call is no words
+            begun = CALLED.match(self.raw)
+            named = begun[1] if begun else SAY
+            return [] if named == SAY else [AskDelta(0, f"t{turn}", named, self.raw)]
         if found is None or "call" not in found:
-            return [TextDelta(self.raw)]
+            return [TextDelta(self.raw)] if self.raw else []
         name = str(found.pop("call"))
         if name == SAY:
             return [TextDelta(str(found.get("text", "")))]
@@ -234,7 +246,7 @@ def render(
 
 def assistant(message: Message) -> Message:
     """An assistant's turn as the JSON object it was."""
-    objects = [{"call": a.name, **a.args} for a in message.asks if isinstance(a.args, dict)]
+    objects = [{"call": a.name, **args_of(a)} for a in message.asks]
     texts = [json.dumps(o, ensure_ascii=False) for o in objects]
     if not texts:
         texts = [json.dumps({"call": SAY, "text": message.text}, ensure_ascii=False)]
