@@ -119,6 +119,8 @@ def settings(platform: Platform, chosen: Offer, args: Mapping[str, Json]) -> dic
     table: dict[str, Json] = {"base_url": platform.base_url, "model": chosen.model}
     if platform.dialect != "openai":
         table["dialect"] = platform.dialect
+    elif chosen.platform:
+        table["platform"] = chosen.platform
     if args.get("key"):
         table["key"] = str(args["key"])
     elif env := str(args.get("key_env") or platform.key_env):

@@ -13,10 +13,16 @@ from oros.services.weights.offers import PLATFORMS, Offer, Platform, offered, of
 
 LISTS = {
     "openai": ({"object": "list", "data": [{"id": "b"}, {"id": "a"}]}, [Offer("a"), Offer("b")]),
-    "vllm": ({"data": [{"id": "m", "max_model_len": 8192}]}, [Offer("m", 8192)]),
+    "vllm": (
+        {"data": [{"id": "m", "max_model_len": 8192, "owned_by": "vllm"}]},
+        [Offer("m", 8192, platform="vllm")],
+    ),
     "llama.cpp": (
-        {"models": [{"name": "x"}], "data": [{"id": "m", "meta": {"n_ctx_train": 4096}}]},
-        [Offer("m", 4096)],
+        {
+            "models": [{"name": "x"}],
+            "data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx": 1024}}],
+        },
+        [Offer("m", 1024, platform="llama.cpp")],
     ),
     "openrouter": (
         {

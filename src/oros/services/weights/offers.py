@@ -54,12 +54,16 @@ LISTS = {"ollama": "/api/tags", "anthropic": "/v1/models"}
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model of a server; `window` in tokens, 0 if it does not say; `price` as in `ModelInfo`."""
+    """A model of a server; `window` in tokens, 0 if it does not say; `price` as in `ModelInfo`.
+
+    `platform` is what serves it, where that has quirks of its own and tells its name.
+    """
 
     model: str
     window: int = 0
     price: tuple[int, int, int] | None = None
     cans: tuple[str, ...] = ()
+    platform: str = ""
 
 
 def platform_of(where: str, dialect: str = "") -> tuple[str, Platform]:
@@ -133,6 +137,9 @@ def offers(data: Any) -> list[Offer]:
     return sorted((o for o in found if o is not None), key=lambda o: o.model)
 
 
+OWNERS = {"llamacpp": "llama.cpp", "sglang": "sglang", "vllm": "vllm"}
+"""Servers that give themselves as the owners of their models."""
+
 WINDOWS = ("context_length", "max_model_len", "context_window", "max_context_length",
            "inputTokenLimit", "max_input_tokens")  # fmt: skip
 
@@ -147,7 +154,8 @@ def offer(row: Mapping[str, Any]) -> Offer | None:
     if isinstance(meta, dict):
         told.append(meta.get("n_ctx") or meta.get("n_ctx_train"))
     window = next((int(w) for w in told if isinstance(w, int) and w > 0), 0)
-    return Offer(name, window, price_of(row.get("pricing")), senses(row))
+    served = OWNERS.get(str(row.get("owned_by")), "")
+    return Offer(name, window, price_of(row.get("pricing")), senses(row), served)
 
 
 def senses(row: Mapping[str, Any]) -> tuple[str, ...]:
