@@ -168,6 +168,15 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
+    def make(self, info: Any, key: Any, idle: float) -> Any:
+        """A driver that talks to this server."""
+        return self.dialect.make(self.url, info, key, idle)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tokens that were read and written, as this server counts them."""
+        return self.turn.counts.read, self.turn.counts.wrote
+
     @property
     def heard(self) -> Heard:
         """The last request."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.drivers.models.chat import ChatDialect
 from tests.drivers.models.conformance import Conformance
-from tests.drivers.models.playing import INFO, LOOK, SCHEMA, answer, asking, served
+from tests.drivers.models.playing import INFO, LOOK, SCHEMA, Cases, answer, asking, served
 from tests.drivers.models.served import Counts, Fault, Turn
 
 from oros.abi.errors import BadReply, Busy, NoDevice, NotAuthorized, OrosError, Unsupported
@@ -52,7 +52,7 @@ class TestOpenRouter(Conformance):
     dialect = ChatDialect(maker("openrouter"), "openrouter", "reasoning_details", more="sealed")
 
 
-class OddServer:
+class OddServer(Cases):
     """Cases of servers that do things in their own way."""
 
     dialect = ChatDialect(maker())

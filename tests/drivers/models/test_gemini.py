@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.generate import UNSIGNED, GenerateDialect
-from tests.drivers.models.playing import GO, LOOK, SCHEMA, answer, asking, served
+from tests.drivers.models.playing import GO, LOOK, SCHEMA, Cases, answer, asking, served
 from tests.drivers.models.served import Call, Fault, Turn
 
 from oros.abi.errors import BadReply, Busy, NotAuthorized, Unsupported
@@ -91,7 +91,7 @@ class TestGemini(Conformance):
             assert caught.value.retry_after == (34.07 if kind is Busy else None)
 
 
-class TestScripts:
+class TestScripts(Cases):
     """What a turn can't say."""
 
     dialect = Scripted(make)
@@ -130,7 +130,7 @@ class TestScripts:
         assert draft.finish == "calls"
 
 
-class TestOlder:
+class TestOlder(Cases):
     """Models that take a temperature and a budget."""
 
     dialect = GenerateDialect(older, strict=False)

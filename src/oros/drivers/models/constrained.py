@@ -24,8 +24,11 @@ from oros.abi.ports import (
     TextDelta,
     ToolSpec,
 )
+from oros.drivers.wording import args_of
 
 SAY = "say"
+CALLED = re.compile(r'\s*\{\s*"call"\s*:\s*"([^"\\]+)"')
+"""The beginning of a call, with its name."""
 OPEN = '{"call": "say", "text": "'
 BEGUN = '{"call": "answer", "value": '
 VALUED = re.compile(r'\{\s*"call"\s*:\s*"answer"\s*,\s*"value"\s*:\s*')
@@ -152,8 +155,10 @@ class Reader:
                 return [self._more() or Progress("writing a call", len(self.raw), 0)]
             case Finished(finish=finish):
                 self.ended = True
-                rest = self._rest(whole=finish == "stop") if self.words else self._call(turn)
-                return [*rest, delta]
+                said = self._rest(whole=finish == "stop") if self.words else self._call(turn)
+                if finish == "stop" and any(isinstance(d, AskDelta) for d in said):
+                    delta = replace(delta, finish="calls")
+                return [*said, delta]
             case _:
                 return [delta]
 
@@ -176,8 +181,13 @@ class Reader:
 
     def _call(self, turn: int) -> list[Delta]:
         found = first_object(self.raw)
+        if found is None and self.raw.lstrip().startswith('{"call"'):  # cut: a call is no words
+            begun = CALLED.match(self.raw)
+            named = begun[1] if begun else SAY
+            speaks = named == SAY or (self.shaped and named == "answer")
+            return [] if speaks else [AskDelta(0, f"t{turn}", named, self.raw)]
         if found is None or "call" not in found:
-            return [TextDelta(self.raw)]
+            return [TextDelta(self.raw)] if self.raw else []
         name = str(found.pop("call"))
         if name == SAY:
             return [TextDelta(str(found.get("text", "")))]
@@ -281,7 +291,7 @@ def render(
 
 def assistant(message: Message) -> Message:
     """An assistant's turn as the JSON object it was."""
-    objects = [{"call": a.name, **a.args} for a in message.asks if isinstance(a.args, dict)]
+    objects = [{"call": a.name, **args_of(a)} for a in message.asks]
     texts = [json.dumps(o, ensure_ascii=False) for o in objects]
     if not texts:
         texts = [json.dumps({"call": SAY, "text": message.text}, ensure_ascii=False)]

@@ -94,6 +94,10 @@ class Chat(OpenAIDialect):
             found["priority"] = request.nice * quirks.nice
         if request.affinity and quirks.kept:
             found["prompt_cache_key"] = f"oros-{request.affinity}"
+        if quirks.slots:
+            found["cache_prompt"] = True
+            if (slot := self.places.of(request.affinity)) is not None:
+                found["id_slot"] = slot
         return found
 
     def shape(self, schema: Mapping[str, Json]) -> Json:

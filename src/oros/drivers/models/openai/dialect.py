@@ -7,6 +7,7 @@ from typing import ClassVar
 from oros.abi.errors import NoDevice, NotAuthorized, OrosError, TooBig
 from oros.abi.message import Json
 from oros.abi.ports import ModelInfo, ModelRequest
+from oros.drivers.models.openai.places import Places
 from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import Without, error_of, refused_in
 from oros.drivers.streaming import Dialect
@@ -27,6 +28,7 @@ class OpenAIDialect(Dialect):
         self.model = model
         self.effort = effort
         self.without: set[str] = set()
+        self.places = Places()
 
     def path(self, model: str) -> str:  # noqa: ARG002 - here it is in the body
         """One for all models."""
