@@ -65,9 +65,9 @@ test-data: .venv-data/ready
 	.venv-data/bin/python -m pytest -q $(SAME) $(DATA_TESTS)
 
 # Other people's clients against our doors, each as it is, in an environment of their own.
-CLIENTS := 'openai==3.57.0' 'anthropic==2.14.0' 'pydantic-ai-slim[anthropic,openai]==2.68.0' 'openai-agents==0.24.0' 'openresponses-types==2.4.0'
+CLIENTS := 'openai==3.57.0' 'anthropic==2.14.0' 'ollama==0.6.3' 'pydantic-ai-slim[anthropic,openai]==2.68.0' 'openai-agents==0.24.0' 'openresponses-types==2.4.0' 'openresponses-py==0.1.2' 'jsonschema==4.26.0'
 
-.venv-doors/ready: pyproject.toml constraints.txt
+.venv-doors/ready: pyproject.toml constraints.txt Makefile
 	$(PY) -m venv .venv-doors
 	.venv-doors/bin/python -m pip install -q -e '.[dev]' $(CLIENTS)
 	@touch .venv-doors/ready

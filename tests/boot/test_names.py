@@ -34,6 +34,8 @@ def test_an_alias_is_a_model_or_a_list() -> None:
     assert names.chain("best") == ["big", "small"]
     assert names.chain("small") == ["small", "tiny"]
     assert names.chain("other") == ["other"]
+    assert names.means("best") == ["big", "small"]
+    assert names.means("small") == ["small"]  # what it falls back on is not what it stands for
 
 
 def test_a_list_goes_on_behind_the_model_in_use() -> None:

@@ -2,12 +2,9 @@
 
 import asyncio
 import base64
-import json
-import urllib.request
 
 import openai
 import pytest
-from openresponses_types import types as spec
 from pydantic import BaseModel
 
 PIXEL = base64.b64encode(b"\x89PNG pixel").decode()
@@ -91,44 +88,6 @@ def test_a_response(client) -> None:
     found = client.responses.create(model="mock", input="one two", instructions="be short")
     assert found.output_text.strip() == "echo: one two"
     assert found.status == "completed"
-
-
-def raw(doors, **body) -> bytes:
-    """The bytes of an answer, through nobody's client."""
-    request = urllib.request.Request(
-        f"{doors.url}/v1/responses",
-        json.dumps({"model": "mock", **body}).encode(),
-        {"Authorization": f"Bearer {doors.key}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as reply:
-        return reply.read()
-
-
-SAYS = [{"input": "one two"}, {"input": ASKS, "tools": [FLAT]}, {"input": "[[mock empty=1]]"},
-        {"input": "one two three four", "max_output_tokens": 2},
-        {"input": "x", "instructions": "short", "tool_choice": "none", "tools": [FLAT],
-         "text": {"format": {"type": "json_object"}}}]  # fmt: skip
-
-
-@pytest.mark.parametrize("body", SAYS)
-def test_a_response_is_as_open_responses_says(doors, body) -> None:
-    """The types are made of the OpenAPI description of Open Responses."""
-    found = spec.ResponseResource.model_validate_json(raw(doors, **body), strict=True)
-    assert found.output
-
-
-@pytest.mark.parametrize("body", SAYS)
-def test_a_response_streams_as_open_responses_says(doors, body) -> None:
-    kinds = [getattr(spec, k) for k in dir(spec) if k.endswith("StreamingEvent")]
-    by_type = {next(iter(k.model_fields["type"].annotation)).value: k for k in kinds}
-    text = raw(doors, **body, stream=True).decode()
-    events = [x.partition("data: ")[2] for x in text.split("\n\n") if x.startswith("event: ")]
-    for event in events:
-        by_type[json.loads(event)["type"]].model_validate_json(event, strict=True)
-    last = json.loads(events[-1])
-    assert last["type"] in ("response.completed", "response.incomplete")
-    whole = json.loads(raw(doors, **body))
-    assert [i["type"] for i in last["response"]["output"]] == [i["type"] for i in whole["output"]]
 
 
 def test_a_response_streams(client) -> None:

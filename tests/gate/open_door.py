@@ -11,6 +11,7 @@ import aiohttp
 from oros.abi.errors import NoDevice
 from oros.abi.manifest import Program
 from oros.abi.ports import ModelInfo
+from oros.boot.names import Names
 from oros.drivers.clock.wall import SystemRandom, WallClock
 from oros.gate.doors import Doors
 from oros.kernel.kernel import Kernel
@@ -23,7 +24,8 @@ from oros.services.doors.keys import Keys, Wish
 from oros.services.shapes import SHAPES
 
 CANS = frozenset({"tools", "resume", "schema", "image", "audio"})
-STEPS = Program("steps", "test", "steps", "You are a test.", ("ask", "write"))
+CALLS = ("ask", "write", "infer", "spawn")
+STEPS = Program("steps", "test", "steps", "You are a test.", CALLS)
 
 
 async def until(what, seconds: float = 5.0) -> None:
@@ -94,27 +96,45 @@ class Vectors:
         pass
 
 
+def other(name: str, script, cans=CANS, price=(0, 0, 0), window=32768, **more) -> ScriptedModel:
+    """One more model; the script may be one answer."""
+    said = script if callable(script) or isinstance(script, list) else lambda _: script
+    info = ModelInfo(name, window, 2, cans, price)
+    return more.pop("kind", ScriptedModel)(said, info, WallClock(), **more)
+
+
 @asynccontextmanager
-async def opened(script, cans=CANS, price=(0, 0, 0), window=32768, disk=None, slots=2, **more):
-    """Open doors, for the time of the block."""
+async def opened(
+    script, cans=CANS, price=(0, 0, 0), window=32768, disk=None, slots=2, others=(), names=None,
+    kind=ScriptedModel, **more,
+):  # fmt: skip
+    """Open doors, for the time of the block. `names`: what aliases and fallbacks there are."""
     disk, clock = disk or Disk(), WallClock()
     info = ModelInfo("scripted", window, slots, cans, price)
-    model = ScriptedModel(script, info, clock, **more)
-    store = MemoryStore(disk)
+    model = kind(script, info, clock, **more)
+    store, names = MemoryStore(disk), names or Names("scripted", {"alias": ["scripted"]})
+    models = {m.info.name: m for m in (model, *others)}
 
     def named(name):
-        if name not in ("", "scripted", "alias"):
+        found = models.get(names.chain(name)[0])
+        if found is None:
             raise NoDevice(f"there is no model {name!r}")
-        return model
+        return found
+
+    def ways(asked, now):
+        return [models[n] for n in names.onward(asked, now, str) if n in models]
+
+    def listed():
+        return {n: names.means(n) for n in (*models, *(a for a in names.aliases if a != "alias"))}
 
     world = World(
-        store, clock, SystemRandom(), named, lambda s: None, lambda n, m: STEPS, SHAPES
+        store, clock, SystemRandom(), named, lambda s: None, lambda n, m: STEPS, SHAPES, ways=ways
     )  # fmt: skip
     kernel = Kernel(world)
     kernel.boot(Program("shell", "test", "steps", "You are pid 1.", (), standing=True))
     console = Console(kernel, "1")
     failed: list = []
-    desk = Desk(kernel.m, Keys(kernel.m, store), console.hub, lambda: ["scripted"], Vectors())
+    desk = Desk(kernel.m, Keys(kernel.m, store), console.hub, listed, Vectors())
     doors = Doors(desk, failed.append)
     async with asyncio.TaskGroup() as tasks:
         run = tasks.create_task(kernel.run())

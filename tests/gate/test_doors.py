@@ -123,6 +123,7 @@ def test_a_response_streams() -> None:
         return await door.stream("/v1/responses", body)
 
     events = run(story)
+    assert events.pop()[1] == "[DONE]"
     assert [name for name, _ in events] == [d["type"] for _, d in events]
     assert [d["sequence_number"] for _, d in events] == list(range(len(events)))
     said = "".join(d["delta"] for n, d in events if n == "response.output_text.delta")
@@ -172,7 +173,7 @@ def test_streamed_calls_are_whole_in_each_dialect() -> None:
     chunks = [c for d in deltas for c in d.get("tool_calls", [])]
     assert [(c["index"], c["id"]) for c in chunks] == [(0, "a"), (1, "b")]
     assert chat[-2][1]["choices"][0]["finish_reason"] == "tool_calls"
-    done = [d["item"] for n, d in response if n == "response.output_item.done"]
+    done = [d["item"] for n, d in response[:-1] if n == "response.output_item.done"]
     assert [i["type"] for i in done] == ["message", "function_call", "function_call"]
     parts = [d["delta"] for n, d in message if n == "content_block_delta"]
     args = [json.loads(p["partial_json"]) for p in parts if p["type"] == "input_json_delta"]

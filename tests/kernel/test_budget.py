@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oros.abi.errors import OverBudget
+from oros.abi.errors import AccessDenied, OverBudget
 from oros.abi.grants import Limits, Usage
 from oros.abi.ids import Pid
+from oros.abi.ports import ModelInfo
 from oros.kernel.process import Process
 from oros.scheduling.budget import Accounts
 
@@ -62,3 +63,20 @@ def test_money_and_a_model_without_a_price() -> None:
     row = Process(Pid(2), accounts=(Pid(2),))
     with pytest.raises(OverBudget, match="unknown"):
         accounts.hold(row, Usage(1, 1, 0, None))
+
+
+def test_models_are_bound_by_every_account_of_the_chain() -> None:
+    accounts = Accounts()
+    accounts.open(2, Limits(models=("acme/*", "tiny", "odd[1]")))
+    accounts.open(3, Limits(models=("acme/small", "other/one")))
+    parent, child = Process(2, accounts=(2,)), Process(3, accounts=(2, 3))
+    names = ("acme/small", "acme/large", "other/one", "tiny", "odd[1]")
+
+    def may(process):
+        return {n for n in names if accounts.permits(process, ModelInfo(n, 4096))}
+
+    assert may(parent) == {"acme/small", "acme/large", "tiny", "odd[1]"}
+    assert may(child) == {"acme/small"}
+    assert may(Process(4)) == {*names}
+    with pytest.raises(AccessDenied, match="may not ask the model other/one"):
+        accounts.permit(child, ModelInfo("other/one", 4096))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, TypeVar
 
 N = TypeVar("N", int, float)
@@ -51,16 +52,22 @@ class Limits:
     """Hard limits of an account; None is no limit of its own (an ancestor's still holds).
 
     `tokens` in and out; `micros` is money in millionths of a US dollar; `seconds` of model and
-    call time; `calls` counts system calls and model calls.
+    call time; `calls` counts system calls and model calls; `models` are the only ones that may be
+    asked, by full names or globs of them.
     """
 
     tokens: int | None = None
     micros: int | None = None
     seconds: float | None = None
     calls: int | None = None
+    models: tuple[str, ...] | None = None
+
+    def opens(self, model: str) -> bool:
+        """Whether a model may be asked, by its full name."""
+        return self.models is None or named(self.models, model)
 
     def less(self, used: "Usage") -> "Limits":
-        """What is left of each limit."""
+        """What is left of each amount."""
         seconds = None if self.seconds is None else self.seconds - used.seconds
         return Limits(
             None if self.tokens is None else self.tokens - used.tokens,
@@ -73,8 +80,13 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+def named(globs: Sequence[str], name: str) -> bool:
+    """Whether a name is among those that globs mean; a name that looks like a glob is itself."""
+    return any(name == glob or fnmatchcase(name, glob) for glob in globs)
+
+
 def tightest(limits: Sequence[Limits]) -> Limits:
-    """The least of each limit."""
+    """The least of each amount."""
     if not limits:
         return NO_LIMITS
     return Limits(

@@ -1,7 +1,7 @@
 """The doors as the daemon has them: open while they are wanted; what a person may ask of keys."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from oros.abi import wire
 from oros.abi.errors import OrosError
@@ -10,13 +10,13 @@ from oros.abi.ports import Store
 from oros.boot.memory import Mind
 from oros.gate.doors import Doors, address
 from oros.services.console import Console, Long, Query, Report
-from oros.services.doors.desk import Desk
+from oros.services.doors.desk import Desk, Names
 from oros.services.doors.keys import Keys, Wish
 
 LISTEN = "doors.listen"
 
 
-def made(console: Console, names: Callable[[], Sequence[str]], mind: Mind, listen: str) -> "Door":
+def made(console: Console, names: Names, mind: Mind, listen: str) -> "Door":
     """The doors of a machine, and what a person may ask of them."""
     m = console.kernel.m
     behind = Desk(m, Keys(m, m.world.store), console.hub, names, mind.embedder)

@@ -75,14 +75,14 @@ class Models:
 
     def ways(self, asked: str, now: str) -> Iterator[Model]:
         """The models that are left on a list behind the one in use; those that can be had."""
+        return self._had(self._names.onward(asked, now, self._full))
 
-        def full(name: str) -> str:
-            try:
-                return self.resolve(name)
-            except NoDevice:
-                return name
-
-        return self._had(self._names.onward(asked, now, full))
+    def _full(self, name: str) -> str:
+        """The full name of a model; a name that means none stays as it is."""
+        try:
+            return self.resolve(name)
+        except NoDevice:
+            return name
 
     def suited(self, model: Model, program: Program, named: str) -> Model:
         """The model that a program gets. Raises: Unsupported."""
@@ -103,10 +103,15 @@ class Models:
             except OrosError:
                 continue
 
-    def names(self) -> list[str]:
-        """The names that can be asked now: those of the configuration, and what is here."""
+    def names(self) -> dict[str, list[str]]:
+        """The names that can be asked now, with the models that each is a name for, in full.
+
+        Those of the configuration, and what is here.
+        """
         here = [w.name for w in CATALOG if place(w, self._folder).exists()]
-        return [*([LOCAL] if here else []), *here, *self._config.models, *self._config.aliases]
+        local = [LOCAL] if here else []
+        names = (*local, *here, *self._config.models, *self._config.aliases)
+        return {n: [*map(self._full, self._names.means(n))] for n in names}
 
     def _local(self) -> Weights:
         """The built-in model in use, else the one here that fits the memory, else one to fetch."""

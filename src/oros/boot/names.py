@@ -24,11 +24,15 @@ class Names:
         An alias for several is the whole list; an alias for one, or a model, has the fallbacks of
         that model. Those of a model further down the list don't count: the list is what was said.
         """
-        listed = self._spread(name or self.default, frozenset())
+        listed = self.means(name or self.default)
         if len(listed) == 1:
             for further in self.fallbacks.get(listed[0], ()):
-                listed += self._spread(further, frozenset())
+                listed += self.means(further)
         return list(dict.fromkeys(listed))
+
+    def means(self, name: str) -> list[str]:
+        """The models that a name stands for, without what they fall back on."""
+        return self._spread(name, frozenset())
 
     def _spread(self, name: str, within: frozenset[str]) -> list[str]:
         """An alias as what it stands for; inside of itself a name is a model's."""
@@ -59,7 +63,7 @@ class Names:
             if not names:
                 raise Invalid(f"{where}: aliases.{alias} names no model")
         for place, name in said:
-            for one in self._spread(name, frozenset()):
+            for one in self.means(name):
                 if one not in there:
                     hint = f"models: {' '.join([*there, *self.aliases])}"
                     raise Invalid(f"{where}: {place}: there is no model {one!r}", hint)

@@ -5,6 +5,7 @@
     POST /v1/messages           Anthropic's Messages
     POST /v1/embeddings         vectors
     GET  /v1/models             what the key opens; also /v1/models/NAME
+    /api/...                    Ollama's: chat, generate, embed, tags, show, version
 
 A key comes as `Authorization: Bearer KEY` or `x-api-key: KEY`. A page in a browser can't come in:
 the host has to be this machine's own name, and nothing of another origin is served. A client that
@@ -34,10 +35,10 @@ from oros.abi.errors import (
 from oros.abi.ids import Pid
 from oros.abi.message import Json
 from oros.abi.ports import Progress
-from oros.gate.dialects import embeddings
+from oros.gate.dialects import embeddings, ollama
 from oros.gate.dialects.chat import Chat
 from oros.gate.dialects.messages import Messages
-from oros.gate.dialects.parts import Dialect, Stream
+from oros.gate.dialects.parts import Body, Dialect, Stream, text
 from oros.gate.dialects.responses import Responses
 from oros.services.doors.desk import Desk
 from oros.services.doors.wanted import Begun, Said, Step, Wanted
@@ -56,10 +57,22 @@ STATUS = {
     "ENODEV": 404, "ENOENT": 404, "EAGAIN": 429, "EINTR": 503, "ETIMEDOUT": 504, "ECONN": 502,
     "EPROTO": 502, "ENOSPC": 507,
 }  # fmt: skip
+Texts = Callable[[Body], tuple[str, list[str], bool]]
+Vectors = Callable[..., Json]
+LATER = (429, 503)
+"""Statuses that say when it is worth to ask again."""
 DIALECTS: dict[str, Dialect] = {
     "/v1/chat/completions": Chat(),
     "/v1/responses": Responses(),
     "/v1/messages": Messages(),
+    "/api/chat": ollama.Chat(),
+    "/api/generate": ollama.Generate(),
+}
+OLLAMA = DIALECTS["/api/chat"]
+VECTORS: dict[str, tuple[Dialect, Texts, Vectors]] = {
+    "/v1/embeddings": (Chat(), embeddings.asked, embeddings.whole),
+    "/api/embed": (OLLAMA, ollama.texts, ollama.vectors),
+    "/api/embeddings": (OLLAMA, ollama.texts, ollama.vectors),
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,12 +91,14 @@ class Doors:
 
     def routes(self) -> list[web.RouteDef]:
         """What is served, on any socket."""
-        posts = [web.post(path, self._asked(d)) for path, d in DIALECTS.items()]
         return [
-            *posts,
-            web.post("/v1/embeddings", self._bordered(Chat(), self._embeddings)),
+            *(web.post(path, self._asked(d)) for path, d in DIALECTS.items()),
+            *(web.post(path, self._vectors(*v)) for path, v in VECTORS.items()),
             web.get("/v1/models", self._bordered(Chat(), self._models)),
             web.get("/v1/models/{name:.+}", self._bordered(Chat(), self._models)),
+            web.get("/api/tags", self._bordered(OLLAMA, self._tags)),
+            web.post("/api/show", self._bordered(OLLAMA, self._show)),
+            web.get("/api/version", self._bordered(OLLAMA, self._version)),
         ]
 
     @asynccontextmanager
@@ -175,12 +190,15 @@ class Doors:
 
         return handle
 
-    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
-        secret = secret_of(request)
-        self._desk.keys.of(secret)
-        model, texts, packed = embeddings.asked(await body(request))
-        name, vectors, used = await self._desk.vectors(secret, model, texts)
-        return web.json_response(embeddings.whole(name, vectors, used, packed=packed))
+    def _vectors(self, dialect: Dialect, texts: Texts, whole: Vectors) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            secret = secret_of(request)
+            self._desk.keys.of(secret)
+            model, asked, packed = texts(await body(request))
+            name, vectors, used = await self._desk.vectors(secret, model, asked)
+            return web.json_response(whole(name, vectors, used, packed=packed))
+
+        return self._bordered(dialect, handle)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         key, _ = self._desk.keys.of(secret_of(request))
@@ -191,6 +209,21 @@ class Doors:
                 raise NoDevice(f"this key opens no model {name!r}")
             found = embeddings.models([name])["data"][0]
         return web.json_response(found)
+
+    async def _tags(self, request: web.Request) -> web.StreamResponse:
+        key, _ = self._desk.keys.of(secret_of(request))
+        return web.json_response(ollama.tags(self._desk.models(key)))
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        secret = secret_of(request)
+        self._desk.keys.of(secret)
+        asked = await body(request)
+        name = text(asked.get("model") or asked.get("name"), "model")
+        return web.json_response(ollama.about(self._desk.info(secret, name)))
+
+    async def _version(self, request: web.Request) -> web.StreamResponse:
+        self._desk.keys.of(secret_of(request))
+        return web.json_response({"version": ollama.SPOKEN})
 
 
 async def answered(
@@ -206,23 +239,23 @@ async def answered(
             async with asyncio.timeout_at(late):
                 batch = await following(steps)
         except TimeoutError:
-            return await streamed(request, dialect.stream(begun, wanted), steps, ())
+            return await streamed(request, dialect, dialect.stream(begun, wanted), steps, ())
         for step in batch:
             if isinstance(step, OrosError):
                 return step
             if isinstance(step, Begun):
                 begun, late = step, now() + BEAT if wanted.stream else None
         if wanted.stream and any(map(says, batch)):
-            return await streamed(request, dialect.stream(begun, wanted), steps, batch)
+            return await streamed(request, dialect, dialect.stream(begun, wanted), steps, batch)
         if batch and isinstance(batch[-1], Said):
             return web.json_response(dialect.whole(begun, wanted, batch[-1]))
 
 
 async def streamed(
-    request: web.Request, stream: Stream, steps: Steps, batch: Batch
+    request: web.Request, dialect: Dialect, stream: Stream, steps: Steps, batch: Batch
 ) -> web.StreamResponse:
     """Stream while the client keeps up; one that is gone or stalls is cut off."""
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+    headers = {"Content-Type": dialect.mime, "Cache-Control": "no-store"}
     response = web.StreamResponse(headers=headers)
     try:
         await response.prepare(request)
@@ -274,8 +307,8 @@ def refused(dialect: Dialect, error: OrosError, status: int = 0) -> web.Response
     """An error as an answer; it has the status of its code unless another is given."""
     status = status or STATUS.get(error.code, 500)
     headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.retry_after is not None or status in LATER:
+        headers["Retry-After"] = str(max(1, round(error.retry_after or 0.0)))
     return web.json_response(dialect.error(error, status), status=status, headers=headers)
 
 

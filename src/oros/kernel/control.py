@@ -73,6 +73,7 @@ def spawn(m: Machine, caller: Process, call: Spawn) -> Result:
     model = m.world.model(call.model or caller.model)
     program = m.world.program("reader" if schema else call.program, model)
     suited = m.world.suited(model, program, call.model)
+    m.accounts.permit(caller, suited.info)
     asked = (call.model or caller.asked) if suited is model else suited.info.name
     guard = not schema and (call.guard or caller.guard)
     if guard:

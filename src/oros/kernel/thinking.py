@@ -90,7 +90,7 @@ async def turn(m: Machine, process: Process, image: Image, act: Think, active: A
 
 
 def others(m: Machine, process: Process, seen: Image | Label, window: int = 0) -> list[Model]:
-    """The models left on the process's list that can do, and be shown, what stands in a context."""
+    """The models left of its list that it may ask, and that can do what stands in a context."""
     ways = list(m.world.ways(process.asked, process.model))
     if not ways:
         return []
@@ -100,7 +100,7 @@ def others(m: Machine, process: Process, seen: Image | Label, window: int = 0) -
         if isinstance(seen, Label)
         else moves.Need(seen.context.label, money, window, needs.cans_of(seen.program))
     )
-    return [model for model in ways if moves.fits(model.info, need)]
+    return [x for x in ways if moves.fits(x.info, need) and m.accounts.permits(process, x.info)]
 
 
 def onward(m: Machine, process: Process, image: Image, e: OrosError) -> list[Entry]:
@@ -163,6 +163,7 @@ async def generate(
     while True:
         asked, nice = clock.monotonic(), m.effective_nice(process)
         try:
+            m.accounts.permit(process, model.info)
             async with slots.lease(process, nice, fruitless, draft.need, most) as lease:
                 active.since = begun = clock.monotonic()
                 draft.queued += begun - asked

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from oros.abi.errors import OverBudget
+from oros.abi.errors import AccessDenied, OverBudget
 from oros.abi.grants import NO_USAGE, Limits, Usage, tightest
 from oros.abi.ids import Pid
 from oros.abi.ports import ModelInfo
@@ -131,6 +131,16 @@ class Accounts:
     def room(self, process: Payer) -> Limits:
         """What is left to a process: the least over the accounts that bind it."""
         return tightest([self._open[o].left for o in process.accounts if o in self._open])
+
+    def permits(self, process: Payer, model: ModelInfo) -> bool:
+        """Whether a process may ask a model."""
+        opened = (self._open[o].limits for o in process.accounts if o in self._open)
+        return all(limits.opens(model.name) for limits in opened)
+
+    def permit(self, process: Payer, model: ModelInfo) -> None:
+        """Raises: AccessDenied, if an account that binds the process does not name the model."""
+        if not self.permits(process, model):
+            raise AccessDenied(f"process {process.pid} may not ask the model {model.name}")
 
     def _check(self, owner: Pid, need: Usage) -> None:
         account = self._open.get(owner)

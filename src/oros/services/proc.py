@@ -80,7 +80,7 @@ def room(m: Machine, process: Process) -> int:
 
 
 def policy(process: Process) -> dict[str, Json]:
-    """What a process may do: the mounts it sees, what a sandbox must hold, its limits."""
+    """What a process may do: the mounts it sees, what a sandbox must hold, its own limits."""
     limits = {k: v for k, v in asdict(process.limits).items() if v is not None}
     mounts = [
         {"at": p.path, "source": p.source, "right": p.right, "needs": list(p.needs)}

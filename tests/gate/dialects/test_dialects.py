@@ -11,14 +11,15 @@ from oros.abi.grants import Usage
 from oros.abi.ids import Pid
 from oros.abi.message import Ask, ReasoningPart
 from oros.abi.ports import Progress, ReasoningDelta, TextDelta
-from oros.gate.dialects import embeddings
+from oros.gate.dialects import embeddings, ollama
 from oros.gate.dialects.chat import Chat
 from oros.gate.dialects.messages import Messages
 from oros.gate.dialects.responses import Responses
 from oros.services.doors.wanted import Begun, Said, Wanted
 
-DIALECTS = [Chat(), Responses(), Messages()]
-EACH = pytest.mark.parametrize("dialect", DIALECTS, ids=["chat", "responses", "messages"])
+DIALECTS = [Chat(), Responses(), Messages(), ollama.Chat(), ollama.Generate()]
+NAMED = ["chat", "responses", "messages", "ollama", "generate"]
+EACH = pytest.mark.parametrize("dialect", DIALECTS, ids=NAMED)
 BEGUN, WANTED = Begun(Pid(7), 1000.5), Wanted("m", (), usage=True)
 
 SIMPLE = st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=8)
@@ -54,6 +55,8 @@ KEYS = st.sampled_from(
         "tool_use_id",
         "input_schema",
         "parameters",
+        "images",
+        "tool_name",
     ]
 )
 WORDS = st.sampled_from(
@@ -118,6 +121,10 @@ FIELDS = st.sampled_from(
         "thread",
         "previous_response_id",
         "encoding_format",
+        "format",
+        "options",
+        "prompt",
+        "images",
     ]
 )
 BODIES = st.dictionaries(FIELDS, VALUES, max_size=8)
@@ -128,13 +135,13 @@ BODIES = st.dictionaries(FIELDS, VALUES, max_size=8)
 def test_any_body_is_a_request_or_an_error_of_ours(dialect, body, turns) -> None:
     for fields in (
         body,
-        {"model": "m", "max_tokens": 5, **body, "messages": turns, "input": turns},
+        {"model": "m", "max_tokens": 5, **body, "messages": turns, "input": turns, "images": turns},
     ):
         try:
             wanted = dialect.asked(fields)
         except (Invalid, Unsupported):
             continue
-        assert wanted.messages
+        assert wanted.messages or isinstance(dialect, ollama.Ollama)  # there, it loads a model
         known = {a.id for m in wanted.messages for a in m.asks}
         assert {m.answers for m in wanted.messages if m.role == "tool"} <= known
         blobs = {p.blob for m in wanted.messages for p in m.parts if p.kind in ("image", "audio")}
@@ -143,11 +150,13 @@ def test_any_body_is_a_request_or_an_error_of_ours(dialect, body, turns) -> None
 
 @given(body=BODIES | st.fixed_dictionaries({"input": VALUES}))
 def test_any_body_for_vectors_too(body) -> None:
-    try:
-        _, texts, _ = embeddings.asked(body)
-    except Invalid:
-        return
-    assert all(isinstance(t, str) for t in texts)
+    for asked in (embeddings.asked, ollama.texts):
+        try:
+            _, texts, _ = asked(body)
+        except Invalid:
+            continue
+        assert texts
+        assert all(isinstance(t, str) for t in texts)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -170,7 +179,9 @@ def answers(draw):
 
 
 def frames(data: bytes) -> list:
-    """Server-sent events: their data."""
+    """Server-sent events: their data; or lines of JSON."""
+    if data.startswith(b"{"):
+        return [json.loads(x) for x in data.splitlines()]
     found = []
     for block in data.decode().split("\n\n"):
         lines = [x.removeprefix("data: ") for x in block.split("\n") if x.startswith("data: ")]
@@ -279,6 +290,46 @@ def test_what_was_said_comes_back_as_it_was(answer) -> None:
     for wanted in turns[1:]:  # Chat Completions has no place for what a platform wants back
         parts = [p for m in wanted.messages for p in m.parts if p.kind == "reasoning"]
         assert tuple(parts) == said.thoughts
+
+
+@pytest.mark.parametrize("dialect", [ollama.Chat(), ollama.Generate()], ids=NAMED[3:])
+@given(answers())
+def test_streamed_lines_are_the_whole_answer(dialect, answer) -> None:
+    said, steps = answer
+    whole, lines = dialect.whole(BEGUN, WANTED, said), streamed(dialect, said, steps)
+    assert [x["done"] for x in lines] == [False] * (len(lines) - 1) + [True]
+    pieces = [x.get("message") or {"content": x["response"], **x} for x in lines]
+    one = whole.get("message") or {"content": whole["response"], **whole}
+    assert "".join(p["content"] for p in pieces) == one["content"] == said.text
+    assert "".join(p.get("thinking", "") for p in pieces) == one.get("thinking", "")
+    if "message" in whole:
+        calls = [c for p in pieces for c in p.get("tool_calls", [])]
+        assert calls == one.get("tool_calls", [])
+        assert [(c["function"]["name"], c["function"]["arguments"]) for c in calls] == [
+            (a.name, a.args) for a in said.asks
+        ]
+    ends = {k: v for k, v in whole.items() if k not in ("message", "response", "thinking")}
+    assert {k: v for k, v in lines[-1].items() if k not in ("message", "response")} == ends
+
+
+@given(answers(), st.booleans(), st.randoms(use_true_random=False))
+def test_answers_to_calls_find_them_with_ids_or_without(answer, ids, chance) -> None:
+    said, _ = answer
+    message = ollama.Chat().whole(BEGUN, WANTED, said)["message"]
+    back = [{"role": "tool", "content": a.name, "tool_name": a.name} for a in said.asks]
+    for row, ask in zip(back, said.asks, strict=True):
+        row |= {"tool_call_id": ask.id} if ids else {}
+    if not ids:
+        for call in message.get("tool_calls", []):
+            del call["id"]
+    chance.shuffle(back)
+    hello = {"role": "user", "content": "hello"}
+    body = {"model": "m", "messages": [hello, message, *back, hello]}
+    wanted = ollama.Chat().asked(body)
+    asks = {a.id: a.name for m in wanted.messages for a in m.asks}
+    told = [(m.text, m.answers) for m in wanted.messages if m.role == "tool"]
+    assert [text for text, _ in told] == [asks[ident] for _, ident in told]
+    assert sorted(asks) == sorted(ident for _, ident in told)
 
 
 @EACH

@@ -52,7 +52,8 @@ def test_ps_at_length_tells_what_each_may_do_and_what_is_not_enforced(
         {"at": "/web", "source": "web:example.com,example.org", "right": "r", "needs": []},
         {"at": "/proc", "source": "proc:", "right": "r", "needs": []},
     ]
-    told = row(pid=12) | {"mounts": mounts, "limits": {"tokens": 20000}, "race": 12}
+    told = row(pid=12) | {"mounts": mounts, "race": 12}
+    told["limits"] = {"tokens": 20000, "models": ["acme/*", "tiny"]}
     plain = row(pid=13) | {"mounts": mounts[2:], "limits": {}}
     machine.answers["list"] = {"entries": [told, plain], "more": False}
     found = {"works": True, "held": ["net"], "not_held": {"mem": "no group"}, "fix": "do so"}
@@ -62,7 +63,7 @@ def test_ps_at_length_tells_what_each_may_do_and_what_is_not_enforced(
     assert "[race 12] count the" in out.splitlines()[1]
     assert out.splitlines()[3:] == [
         "12: /home/ann/x after a review · needs mem net · reaches example.com,example.org"
-        " · at most 20000 tokens · runs no program: mem is not held here"
+        " · at most 20000 tokens · asks acme/* tiny · runs no program: mem is not held here"
     ]
     assert err.splitlines() == ["not enforced here: mem: no group", "what would help: do so"]
     sandboxes = [r["sandbox"] for r in oros_json("ps", "-v")]

@@ -9,6 +9,7 @@ from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json, Message, Part, TextPart
 from oros.abi.ports import ReasoningDelta, TextDelta, ToolSpec
 from oros.gate.dialects.parts import (
+    EVENTS,
     OBJECT,
     Blobs,
     Body,
@@ -58,6 +59,8 @@ CODES = {
 
 class Chat:
     """The dialect."""
+
+    mime = EVENTS
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""

@@ -8,6 +8,9 @@ from oros.abi.ports import ReasoningDelta, TextDelta
 from oros.gate.dialects.parts import event
 from oros.services.doors.wanted import Begun, Said, Step, arguments, packed
 
+DONE = b"data: [DONE]\n\n"
+"""What Open Responses ends a stream with."""
+
 Made = Callable[[Said | None, Sequence[Json], Json], Json]
 """The response object of an answer (None: it goes on), its items and its error."""
 
@@ -15,8 +18,8 @@ Made = Callable[[Said | None, Sequence[Json], Json], Json]
 def reasoning(name: str, thought: str, by: str = "", opaque: str = "") -> Json:
     """What was thought; what the platform wants back of it, sealed."""
     summary = [{"type": "summary_text", "text": thought}] if thought else []
-    sealed = packed(by, opaque) if opaque else None
-    return {"id": name, "type": "reasoning", "summary": summary, "encrypted_content": sealed}
+    sealed = {"encrypted_content": packed(by, opaque)} if opaque else {}
+    return {"id": name, "type": "reasoning", "summary": summary, **sealed}
 
 
 def message(name: str, said: str, status: str) -> Json:
@@ -110,12 +113,12 @@ class ItemStream:
         for number, ask in enumerate(said.asks):
             found += self._call(f"fc_{self._begun.pid}_{number}", ask.id, ask.name, arguments(ask))
         kind = "response.incomplete" if said.finish == "length" else "response.completed"
-        return found + self._event(kind, response=self._made(said, self._items, None))
+        return found + self._event(kind, response=self._made(said, self._items, None)) + DONE
 
     def failed(self, error: OrosError) -> bytes:
         """The response failed."""
         found = {"code": "server_error", "message": str(error)}
-        return self._event("response.failed", response=self._made(None, self._items, found))
+        return self._event("response.failed", response=self._made(None, self._items, found)) + DONE
 
     # ---- one item --------------------------------------------------------------------------
 

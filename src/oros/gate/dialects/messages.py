@@ -8,6 +8,7 @@ from oros.abi.grants import Usage
 from oros.abi.message import Ask, Json, Message, Part, ReasoningPart, TextPart
 from oros.abi.ports import ReasoningDelta, TextDelta, ToolSpec
 from oros.gate.dialects.parts import (
+    EVENTS,
     Blobs,
     Body,
     chosen,
@@ -36,6 +37,8 @@ class NoThread(Unsupported):
 
 class Messages:
     """The dialect."""
+
+    mime = EVENTS
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""

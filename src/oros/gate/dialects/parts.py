@@ -15,6 +15,7 @@ from oros.abi.ports import ToolSpec
 from oros.services.doors.wanted import Begun, Said, Step, Wanted
 
 Body = Mapping[str, Json]
+EVENTS = "text/event-stream"
 OBJECT: Mapping[str, Json] = {"type": "object"}
 
 
@@ -38,7 +39,9 @@ class Stream(Protocol):
 
 
 class Dialect(Protocol):
-    """One dialect."""
+    """One dialect. `mime`: what its streams are."""
+
+    mime: str
 
     def asked(self, body: Body) -> Wanted:
         """A request. Raises: Invalid, Unsupported; they name the field."""

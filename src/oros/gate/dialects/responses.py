@@ -10,6 +10,7 @@ from oros.abi.ports import ToolSpec
 from oros.gate.dialects import chat
 from oros.gate.dialects.items import ItemStream, packed_items
 from oros.gate.dialects.parts import (
+    EVENTS,
     OBJECT,
     Blobs,
     Body,
@@ -38,6 +39,8 @@ PLAIN: dict[str, Sequence[Json]] = {
 
 class Responses:
     """The dialect."""
+
+    mime = EVENTS
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""
@@ -105,7 +108,6 @@ def response(
 
 def repeated(body: Body, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
     """What the answer repeats of the request."""
-    form = mapping(body.get("text") or {}, "text").get("format") or {"type": "text"}
     found: dict[str, Json] = {
         "instructions": body.get("instructions"),
         "previous_response_id": None,
@@ -122,7 +124,7 @@ def repeated(body: Body, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
         "tool_choice": body.get("tool_choice") or "auto",
         "truncation": "disabled",
         "parallel_tool_calls": True,
-        "text": {"format": form},
+        "text": {"format": form(body)},
         "top_p": 1.0,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
@@ -139,6 +141,17 @@ def repeated(body: Body, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
         "prompt_cache_key": None,
     }
     return found
+
+
+def form(body: Body) -> Body:
+    """The form of the answer; of a schema its name, as the description of this dialect has it."""
+    wish = mapping(mapping(body.get("text") or {}, "text").get("format") or {}, "text.format")
+    if wish.get("type") != "json_schema":
+        return {"type": wish.get("type") or "text"}
+    name, about = text(wish.get("name") or "answer", "text.format.name"), wish.get("description")
+    strict = wish.get("strict") is True
+    return {"type": "json_schema", "name": name, "description": about, "schema": None,
+            "strict": strict}  # fmt: skip
 
 
 def usage(used: Usage) -> Json:
@@ -237,16 +250,25 @@ def part(row: Body, where: str, blobs: Blobs) -> Part:
 def offered(body: Body) -> tuple[tuple[ToolSpec, ...], bool]:
     """The tools, and whether one must be called. Raises: Invalid."""
     tools = tuple(tool(t, f"tools[{n}]") for n, t in enumerate(listed(body.get("tools"), "tools")))
-    match body.get("tool_choice"):
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        names = [allowed(t) for t in listed(choice.get("tools"), "tool_choice.tools")]
+        tools = tuple(t for name in names for t in chosen(tools, name, "tool_choice.tools"))
+        choice = choice.get("mode")
+    match choice:
         case None | "auto":
             return tools, False
         case "none":
             return (), False
         case "required":
             return tools, bool(tools)
-        case choice:
-            named = text(mapping(choice, "tool_choice").get("name"), "tool_choice.name")
-            return chosen(tools, named, "tool_choice"), True
+        case _:
+            return chosen(tools, allowed(mapping(choice, "tool_choice")), "tool_choice"), True
+
+
+def allowed(row: Body) -> str:
+    """The name of a tool that is chosen. Raises: Invalid."""
+    return text(row.get("name"), "tool_choice.name")
 
 
 def tool(row: Body, where: str) -> ToolSpec:

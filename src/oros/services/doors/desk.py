@@ -1,22 +1,22 @@
 """The desk behind the doors: what a key opens, one request after another, whatever the dialect."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
-from oros.abi.errors import Busy, Invalid, NoDevice
+from oros.abi.errors import Busy, Invalid, NoDevice, OrosError
 from oros.abi.events import Exited, Reaped, Spawned
-from oros.abi.grants import NO_LIMITS, Usage
+from oros.abi.grants import NO_LIMITS, Limits, Usage
 from oros.abi.ids import Pid
-from oros.abi.ports import Embedder
+from oros.abi.ports import Embedder, ModelInfo
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging.context import size
 from oros.services.apps.programs import builtin
 from oros.services.doors import jobs
-from oros.services.doors.keys import Key, Keys
+from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
-from oros.services.doors.wanted import Tell, Wanted
+from oros.services.doors.wanted import Begun, Said, Tell, Wanted
 from oros.services.hub import Hub
 
 MOST = 64
@@ -26,16 +26,19 @@ TEXTS = 2048
 OFFERED = ("steps", "code")
 """Shapes of programs that can be asked as a model."""
 
+Names = Callable[[], Mapping[str, Sequence[str]]]
+"""The names of models that can be asked now, with the models that each is a name for, in full."""
+
 
 class Desk:
-    """What the doors ask of the machine. `names` are the models that there are by name."""
+    """What the doors ask of the machine."""
 
     def __init__(
         self,
         machine: Machine,
         keys: Keys,
         hub: Hub,
-        names: Callable[[], Sequence[str]],
+        names: Names,
         embedder: Embedder | None,
     ) -> None:
         self.keys = keys
@@ -53,6 +56,16 @@ class Desk:
         programs = [p.name for p in builtin().values() if p.shape in OFFERED and not p.standing]
         return found + [f"{jobs.PREFIX}{p}" for p in programs if key.runs(p)]
 
+    def limits(self, key: Key) -> Limits:
+        """What binds all that is done for a request: the models that the key names, and no others.
+
+        A name that stands for several models, such as an alias, opens them all.
+        """
+        if "*" in key.models:
+            return NO_LIMITS
+        means = (full for name, full in self._names().items() if key.gives(name))
+        return Limits(models=(*key.models, *dict.fromkeys(x for full in means for x in full)))
+
     async def answer(self, secret: str, wanted: Wanted, tell: Tell) -> None:
         """Answer a request; see `think` and `work`. Raises: what they do, NotAuthorized, Busy.
 
@@ -60,13 +73,47 @@ class Desk:
         """
         key, row = self.keys.of(secret)
         with self._counted(key):
-            if wanted.model not in self.models(key) and not self._known(key, wanted.model):
-                there = " ".join(self.models(key)) or "none"
-                raise NoDevice(f"this key opens no model {wanted.model!r}", f"models: {there}")
-            if wanted.model.startswith(jobs.PREFIX):
-                await jobs.work(self._m, self._hub, key, row, wanted, tell)
+            self._check(key, wanted.model)
+            asker = Asker(key, row, self.limits(key))
+            if not wanted.messages:
+                tell([Begun(row.pid, self.now), Said()])
+            elif wanted.model.startswith(jobs.PREFIX):
+                model = self._model(asker)
+                await jobs.work(self._m, self._hub, asker, model, wanted, tell)
             else:
-                await think(self._m, key, row, wanted, tell)
+                await think(self._m, asker, wanted, tell)
+
+    def _model(self, who: Asker) -> str:
+        """The name of the model that programs of a key use: the key's, else the first it opens.
+
+        Raises: NoDevice.
+        """
+        if who.limits.models is None:
+            return who.row.model
+        for name in (who.row.model, *self._names()):
+            with suppress(OrosError):
+                if who.limits.opens(self._m.world.model(name).info.name):
+                    return name
+        raise NoDevice(f"the key {who.key.name} opens no model that a program could use")
+
+    def info(self, secret: str, name: str) -> ModelInfo:
+        """What a model of a key is and can; a program has the window of its model.
+
+        Raises: NotAuthorized, NoDevice.
+        """
+        key, row = self.keys.of(secret)
+        self._check(key, name)
+        if not name.startswith(jobs.PREFIX):
+            return self._m.world.model(name).info
+        model = self._model(Asker(key, row, self.limits(key)))
+        return ModelInfo(name, self._m.world.model(model).info.window)
+
+    def _check(self, key: Key, name: str) -> None:
+        """Raises: NoDevice, if a key opens no model of a name."""
+        there = self.models(key)
+        if name not in there and not self._known(key, name):
+            hint = f"models: {' '.join(there) or 'none'}"
+            raise NoDevice(f"this key opens no model {name!r}", hint)
 
     def _known(self, key: Key, name: str) -> bool:
         """Whether a name that is not listed means a model that the key opens."""

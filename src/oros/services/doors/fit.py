@@ -39,6 +39,18 @@ def refuse(wanted: Wanted, info: ModelInfo) -> None:
         )
 
 
+def going_on(wanted: Wanted, told: str, whole: str) -> Wanted:
+    """The request that another model gets when one fails amid an answer: it goes on from there.
+
+    `told`: what this one said; `whole`: that, behind what the client had sent as begun.
+    """
+    last, most = wanted.messages[-1], wanted.max_tokens
+    left = max(LEAST, most - int(size(told))) if most else 0
+    begun = Message("assistant", (TextPart(whole),), label=last.label, partial=True)
+    messages = (*(wanted.messages[:-1] if last.partial else wanted.messages), begun)
+    return replace(wanted, messages=messages, max_tokens=left)
+
+
 def read(wanted: Wanted) -> int:
     """Tokens that the model reads, about."""
     schemas = (f"{t.name}{t.about}{json.dumps(t.schema)}" for t in wanted.tools)

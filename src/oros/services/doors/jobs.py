@@ -6,6 +6,7 @@ what it says on its way is told as thoughts. A client that goes away ends it.
 
 import asyncio
 from dataclasses import replace
+from typing import Literal
 
 from oros.abi.errors import DeviceFailed, Invalid, OrosError, Unsupported, revive
 from oros.abi.events import CallEntered, CallReturned, Carded, Event, Exited, Parked, Signalled
@@ -20,8 +21,7 @@ from oros.kernel import control
 from oros.kernel.changes import Change
 from oros.kernel.ending import reap
 from oros.kernel.machine import Machine
-from oros.kernel.process import Process
-from oros.services.doors.keys import Key, end
+from oros.services.doors.keys import Asker, end
 from oros.services.doors.wanted import Begun, Said, Step, Tell, Wanted
 from oros.services.hub import Hub
 
@@ -30,14 +30,14 @@ PREFIX = "oros/"
 WAITS = "\n[process {0} waits for its user: {1}. At the machine: oros grants {0}, oros send {0}]"
 
 
-async def work(m: Machine, hub: Hub, key: Key, row: Process, wanted: Wanted, tell: Tell) -> None:
-    """Start the program, and tell its answer. Cancelled: the client went away.
+async def work(m: Machine, hub: Hub, who: Asker, model: str, wanted: Wanted, tell: Tell) -> None:
+    """Start the program on a model, and tell its answer. Cancelled: the client went away.
 
     Raises: Unsupported, what `spawn` raises, and why the process failed.
     """
     if wanted.tools or wanted.schema is not None:
         raise Unsupported("a program of this machine takes no tools and no schema", "ask a model")
-    pid, change = spawned(m, key, row, wanted)
+    pid, change = spawned(m, who, model, wanted)
     try:
         async with hub.watch(pid) as live:
             await m.journal.sync(*change.entries, after=change.after)
@@ -53,20 +53,21 @@ async def work(m: Machine, hub: Hub, key: Key, row: Process, wanted: Wanted, tel
             end(m, pid, "nobody waits for the answer any more")
         raise
     finally:
-        buried, after = reap(m, row)
+        buried, after = reap(m, who.row)
         m.journal.write(*buried)
         for act in after:
             act()
 
 
-def spawned(m: Machine, key: Key, row: Process, wanted: Wanted) -> tuple[Pid, Change]:
+def spawned(m: Machine, who: Asker, model: str, wanted: Wanted) -> tuple[Pid, Change]:
     """The process as it is to be written, and the key's call for it. Raises: as `spawn` does.
 
     Under a key of the user's own the goal is the user's word, and the process theirs.
     """
-    program = wanted.model.removeprefix(PREFIX)
-    call = Spawn(goal_of(wanted.messages), program, row.model, row.nice)  # type: ignore[arg-type]  # 0 or 1
-    caller = replace(row, pid=PERSON) if key.mine else row
+    row, program = who.row, wanted.model.removeprefix(PREFIX)
+    nice: Literal[0, 1] = 1 if row.nice else 0
+    call = Spawn(goal_of(wanted.messages), program, model, nice, who.limits)
+    caller = replace(row, pid=PERSON) if who.key.mine else row
     change = control.perform(m, caller, call)
     if not isinstance(change, Change):
         raise Invalid("a program can't be started now")

@@ -10,13 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from oros.abi import wire
 from oros.abi.errors import Exists, Invalid, NotAuthorized, NotFound
 from oros.abi.events import Parked, Spawned
-from oros.abi.grants import NO_LIMITS, Limits, MountPoint
+from oros.abi.grants import NO_LIMITS, Limits, MountPoint, named
 from oros.abi.ids import PERSON, Pid
 from oros.abi.labels import USER, Integrity, Label
 from oros.abi.manifest import Program
@@ -58,11 +57,20 @@ class Key:
 
     def gives(self, *names: str) -> bool:
         """Whether a model may be used, by any of its names."""
-        return any(fnmatchcase(n, glob) for n in names if n for glob in self.models)
+        return any(named(self.models, n) for n in names if n)
 
     def runs(self, program: str) -> bool:
         """Whether a program may be used as a model."""
-        return any(fnmatchcase(program, glob) for glob in self.apps)
+        return named(self.apps, program)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: a key, its process, and what binds all that is done for one request."""
+
+    key: Key
+    row: Process
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

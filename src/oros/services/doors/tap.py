@@ -21,12 +21,14 @@ class Tap:
     """A `Model` over a `Model`. Text is told at once: an answer that is resumed goes on from it.
 
     Thoughts are told once they are whole, and calls are not told here: an answer that is tried
-    again begins them anew. `silent`: nothing is told.
+    again begins them anew. `silent`: nothing is told; `thought`: thoughts were told before.
     """
 
-    def __init__(self, model: Model, tell: Tell, *, silent: bool = False) -> None:
+    def __init__(
+        self, model: Model, tell: Tell, *, silent: bool = False, thought: bool = False
+    ) -> None:
         self._model, self._tell, self._silent = model, tell, silent
-        self._thought = False
+        self.thought = thought
 
     @property
     def info(self) -> ModelInfo:
@@ -61,7 +63,7 @@ class Tap:
 
     def _thoughts(self, draft: Draft) -> list[ReasoningDelta]:
         """The thoughts before the answer, told once."""
-        if self._thought:
+        if self.thought:
             return []
-        self._thought = True
+        self.thought = True
         return [d for _, d in sorted(draft.thoughts.items())]

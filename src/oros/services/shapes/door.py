@@ -5,7 +5,7 @@ key of the doors has this shape, too: it waits.
 """
 
 from oros.abi.actions import Action, Finish, Rest, Think
-from oros.abi.events import Event, ModelReplied, Signalled
+from oros.abi.events import Event, ModelReplied, Moved, Signalled
 from oros.kernel.image import Image
 
 GONE = (130, "nobody waits for the answer any more")
@@ -21,6 +21,8 @@ def absorb(image: Image, event: Event) -> None:
             image.notes["answer"] = event.message.text if whole else ""
             image.queue.clear()
             image.error = ""
+        case Moved():
+            image.phase = "begin"
         case Signalled():
             image.interrupted = False
         case _:
@@ -28,7 +30,7 @@ def absorb(image: Image, event: Event) -> None:
 
 
 def decide(image: Image) -> Action:
-    """Think once; a key rests."""
+    """Think once, on another model if one fails; a key rests."""
     if image.program.standing:
         return Rest("message")
     match image.phase:

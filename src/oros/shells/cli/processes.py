@@ -126,7 +126,10 @@ def policy(row: draw.Row) -> str:
             said += [f"needs {' '.join(point['needs'])}"] if point["needs"] else []
         elif scheme == "web":
             said.append(f"reaches {source}")
-    said += [f"at most {value:g} {name}" for name, value in row["limits"].items()]
+    amounts = {k: v for k, v in row["limits"].items() if k != "models"}
+    said += [f"at most {value:g} {name}" for name, value in amounts.items()]
+    if "models" in row["limits"]:
+        said.append(f"asks {' '.join(row['limits']['models']) or 'no model'}")
     missing = row["sandbox"]["missing"]
     said += [f"runs no program: {' '.join(missing)} is not held here"] if missing else []
     return f"{row['pid']}: {' · '.join(said)}" if said else ""
