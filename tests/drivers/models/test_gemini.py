@@ -151,7 +151,7 @@ class TestOlder(Cases):
         assert server.heard.schema == SCHEMA
 
 
-class TestNewer:
+class TestNewer(Cases):
     """Models that take a schema beside tools."""
 
     dialect = GenerateDialect(newer)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from oros.abi import wire
 from oros.abi.errors import TooBig, Unsupported
 from oros.abi.labels import THIRD, Label
-from oros.abi.message import Ask, Json, Message, noted
+from oros.abi.message import Ask, Json, Message, TextPart, noted
 from oros.abi.ports import ModelInfo, ModelRequest, ToolSpec
 from oros.paging.context import MARGIN, estimate, size
 from oros.services.doors.wanted import Wanted
