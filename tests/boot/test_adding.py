@@ -98,6 +98,9 @@ def test_a_server_that_says_whose_it_is_gets_its_quirks() -> None:
     told = settings(PLATFORMS["vllm"], Offer("m"), {})
     assert (told["platform"], told["cans"]) == ("vllm", ["schema", "tools"])
     assert settings(SERVER, Offer("m"), {}).keys() == {"base_url", "model"}
+    other = Platform("http://127.0.0.1:8080", dialect="anthropic")
+    told = settings(other, Offer("m", platform="llama.cpp"), {})
+    assert told.keys() == {"base_url", "model", "dialect"}  # it speaks another one, too
 
 
 def test_what_a_model_can_is_what_was_told_of_it_and_what_is_said() -> None:

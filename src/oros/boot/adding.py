@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from oros.abi.errors import Exists, Invalid, NoDevice
 from oros.abi.message import Json
 from oros.boot.config import FILE, Config, parsed
-from oros.boot.dialects import CANS
+from oros.boot.dialects import CANS, OF_OPENAI
 from oros.boot.models import Secret, named
 from oros.drivers.models.llamacpp.driver import check
 from oros.drivers.private import write_private
@@ -125,7 +125,8 @@ def settings(platform: Platform, chosen: Offer, args: Mapping[str, Json]) -> dic
         table["key"] = str(args["key"])
     elif env := str(args.get("key_env") or platform.key_env):
         table["key_env"] = env
-    if whose := platform.platform or chosen.platform:
+    whose = (platform.platform or chosen.platform) if platform.dialect in OF_OPENAI else ""
+    if whose:
         table["platform"] = whose
     window, price = args.get("window") or chosen.window, args.get("price") or chosen.price
     if window:
