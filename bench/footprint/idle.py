@@ -24,7 +24,7 @@ from oros.drivers.store.sqlite import SqliteStore
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.testing.scripted import Answer, ScriptedModel
-from oros.services.apps.programs import builtin, program
+from oros.services.apps.programs import Programs, builtin
 from oros.services.shapes import SHAPES
 
 GROUP, FROM = 500, 1000
@@ -38,7 +38,13 @@ async def kernel_on(home: Path):
     model.requests, model.info = Forgets(), replace(model.info, slots=GROUP)
     store = SqliteStore.open(home / "journal.db")
     world = World(
-        store, WallClock(), SystemRandom(), lambda _: model, lambda _: None, program, SHAPES
+        store,
+        WallClock(),
+        SystemRandom(),
+        lambda _: model,
+        lambda _: None,
+        Programs(home),
+        SHAPES,
     )
     kernel = Kernel(world)
     kernel.boot(builtin()["shell"])

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oros.abi.errors import Exists, Invalid
-from oros.boot.adding import edited
+from oros.abi.errors import Corrupt, Exists, Invalid, NoDevice
+from oros.boot.adding import edited, settings, weights
+from oros.boot.config import parsed
+from oros.services.weights.offers import PLATFORMS, Offer, Platform
 
 HAND = """# my machine
 default_model = "local"   # small but mine
@@ -85,3 +87,41 @@ def test_nothing_is_replaced() -> None:
 def test_what_cant_be_edited_is_left_alone(text, aliases, default) -> None:
     with pytest.raises(Invalid):
         edited(text, "two", TABLE, aliases, default=default)
+
+
+SERVER = Platform("http://127.0.0.1:8000/v1")
+
+
+def test_a_server_that_says_whose_it_is_gets_its_quirks() -> None:
+    told = settings(SERVER, Offer("m", platform="vllm"), {})
+    assert (told["platform"], told["cans"]) == ("vllm", ["schema", "tools"])
+    told = settings(PLATFORMS["vllm"], Offer("m"), {})
+    assert (told["platform"], told["cans"]) == ("vllm", ["schema", "tools"])
+    assert settings(SERVER, Offer("m"), {}).keys() == {"base_url", "model"}
+    other = Platform("http://127.0.0.1:8080", dialect="anthropic")
+    told = settings(other, Offer("m", platform="llama.cpp"), {})
+    assert told.keys() == {"base_url", "model", "dialect"}  # it speaks another one, too
+
+
+def test_what_a_model_can_is_what_was_told_of_it_and_what_is_said() -> None:
+    told = settings(PLATFORMS["openai"], Offer("m", cans=("image",)), {"cans": ["audio"]})
+    assert told["cans"] == ["audio", "image", "schema", "tools"]
+    told = settings(PLATFORMS["ollama"], Offer("m", lacks=("tools",)), {})
+    assert told["cans"] == ["cancel", "schema"]
+    assert settings(SERVER, Offer("m"), {"cans": ["image"]})["cans"] == ["image", "tools"]
+
+
+def test_a_file_of_weights(tmp_path) -> None:
+    file = tmp_path / "own.gguf"
+    with pytest.raises(NoDevice, match="own"):
+        weights(file, {})
+    file.write_bytes(b"text")
+    with pytest.raises(Corrupt, match="no GGUF"):
+        weights(file, {})
+    file.write_bytes(b"GGUF...")
+    table = weights(file, {"window": 4096, "fallbacks": ["local"]})
+    text = edited(HAND, "mine/own", table, ["eyes"], default=False)
+    made = parsed(text, "config.toml").models["mine/own"]
+    assert (made.gguf, made.window, made.fallbacks) == (str(file), 4096, ("local",))
+    with pytest.raises(Invalid, match="no whole path"):
+        weights(file.relative_to(tmp_path), {})

@@ -11,11 +11,15 @@ from oros.abi.ids import START, Pid, Seq
 from oros.abi.syscalls import Outcome
 from oros.abi.watch import Fact, Token
 from oros.gate.http import Gate
+from oros.sdk.build import place
 from oros.services.hub import Hub
 
 
 async def settled() -> None:
     """Nothing is queued here."""
+
+
+OURS = {"id": "", "at": str(place()), "stale": False, "spawned": True}
 
 
 class FakeMachine:
@@ -24,7 +28,9 @@ class FakeMachine:
     def __init__(self) -> None:
         self.hub = Hub(lambda _: None, settled)
         self.answers: dict = {}
-        self.queries: dict = {"status": {"version": "1", "processes": {}, "awake": 0}}
+        self.queries: dict = {
+            "status": {"version": "1", "processes": {}, "awake": 0, "build": OURS}
+        }
         self.longs: dict = {}
         self.calls: list = []
         self.facts: dict[int, list[Fact]] = {}

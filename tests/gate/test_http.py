@@ -155,6 +155,15 @@ def test_a_panic_in_a_call_halts_the_machine_and_says_why(tmp_path) -> None:
     assert machine.halted.is_set()
 
 
+def test_the_status_counts_the_other_requests(machine, tmp_path) -> None:
+    assert Client(tmp_path).status()["guests"] == 0
+    with socket.socket(socket.AF_UNIX) as reader:
+        reader.connect(str(socket_path(tmp_path)))
+        reader.sendall(b"GET /v1/events HTTP/1.0\r\n\r\n")
+        reader.recv(1)
+        assert Client(tmp_path).status()["guests"] == 1
+
+
 def test_halt(machine, tmp_path) -> None:
     assert ask(tmp_path, "POST", "/v1/halt")[0] == 200
     assert machine.halted.is_set()

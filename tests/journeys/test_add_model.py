@@ -1,5 +1,7 @@
 """I add a model by the address of its server, and use it at once; my own lines stay as they are."""
 
+import json
+
 
 def test_a_server_by_its_address(machine, mock_url) -> None:
     path = machine.home / "config.toml"
@@ -21,6 +23,38 @@ def test_a_server_by_its_address(machine, mock_url) -> None:
     assert "--as" in again.stderr
     machine.oros("halt")
     assert machine.oros("run", "--model", "quick", "[[mock final=well]]").returncode == 0
+
+
+def test_a_file_of_weights_by_its_path(machine) -> None:
+    file = machine.work / "own.gguf"
+    file.write_bytes(b"GGUF" + bytes(64))
+    told = machine.oros("models", "add", "own.gguf", "--alias", "mine", "--window", "2048")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == "added mine/own: oros models test mine/own\n"
+    row = next(m for m in machine.json("models") if m["name"] == "mine/own")
+    assert (row["state"], row["about"], row["window"]) == ("here", str(file), 2048)
+    assert row["aliases"] == ["mine"]
+    file.unlink()
+    row = next(m for m in machine.json("models") if m["name"] == "mine/own")
+    assert row["state"] == "not there"
+    assert "own.gguf" in machine.oros("models", "test", "mine").stderr
+    lost = machine.oros("models", "add", "lost.gguf")
+    assert (lost.returncode, "lost.gguf" in lost.stderr) == (19, True)
+
+
+def test_it_is_tried(machine) -> None:
+    told = machine.oros("models", "test", "-o", "json", "mock")
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert (found["name"], found["said"]) == ("mock", "echo: Say the word ready.")
+    assert found["tools"].startswith("does not work: it said 'echo: What is the weather")
+    assert found["micros"] > 0
+
+
+def test_what_it_can_is_said(machine, mock_url) -> None:
+    told = machine.json("models", "add", mock_url, "--can", "image", "--can", "schema")
+    assert told["cans"] == ["image", "schema", "tools"]
+    assert machine.oros("models", "add", mock_url, "--can", "fly").returncode == 2
 
 
 def test_what_is_wrong_is_said_and_changes_nothing(machine, mock_url) -> None:

@@ -4,8 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oros.abi.grants import Usage
+from oros.abi.labels import SYSTEM
 from oros.abi.message import AudioPart, FilePart, ImagePart, ReasoningPart, TextPart, say, stands
-from oros.abi.ports import AskDelta, Finished, ModelRequest, ReasoningDelta, TextDelta
+from oros.abi.ports import (
+    AskDelta,
+    Finished,
+    ModelInfo,
+    ModelRequest,
+    ReasoningDelta,
+    TextDelta,
+)
 from oros.paging.draft import Draft
 
 
@@ -54,6 +62,21 @@ def test_it_goes_on_from_what_is_there() -> None:
     assert on.messages[-1].text == "one two"
     assert on.messages[-1].partial
     assert on.max_tokens == 8
+
+
+def test_what_was_thought_and_called_is_paid_for_when_it_is_cut() -> None:
+    info = ModelInfo("acme/m", 8192, 1, frozenset(), (0, 1_000_000, 0))
+    draft = Draft(held=1.0)
+    draft.take([ReasoningDelta(0, "hm " * 100, "acme"), ReasoningDelta(0, "", "acme", "sealed")])
+    thinking = draft.reply(info, SYSTEM, "TERM", 50).usage
+    assert (thinking.tokens_in, thinking.reasoning) == (50, thinking.tokens_out)
+    assert 60 <= thinking.tokens_out <= 120
+    draft.take([TextDelta("so " * 100), AskDelta(0, "a", "go", "x" * 300)])
+    more = draft.reply(info, SYSTEM, "TERM", 50).usage
+    assert (more.tokens_out, more.reasoning) == (3 * thinking.tokens_out, thinking.reasoning)
+    assert more.micros == more.tokens_out
+    draft.take([Finished("stop", Usage(9, 7))])
+    assert draft.reply(info, SYSTEM, "", 50).usage.tokens_out == 7  # what the server counted
 
 
 def test_what_stands_for_parts() -> None:

@@ -104,3 +104,25 @@ def test_a_time_that_was_named_is_waited_for(wait, chance) -> None:
     assert wait * 0.999 <= pace.delay(1, 5.0) <= wait * 1.101
     assert not pace.free(0, 1, 5.0 + wait * 0.99)
     assert pace.free(0, 1, 5.0 + wait * 1.11)
+
+
+@given(st.integers(1, 8), st.integers(0, 64), st.integers(1, 64), st.integers(1, 64))
+def test_a_server_that_tells_its_slots_is_never_asked_for_more(slots, widest, first, then) -> None:
+    """At once, and as often as all goes well; no more than a person allowed, whatever it tells."""
+    pace = Pace(slots, widest)
+    for count in (first, then):
+        for _ in range(100):
+            number = pace.begin(1, 0.0)
+            pace.heard(number, [Quota("calls", count, count, 0.0)], 0.0)
+            pace.end(number, well=True)
+            assert pace.width == min(count, max(slots, widest))
+    assert pace.delay(10**6, 0.0) == 0, "it is no quota of a time"
+
+
+def test_one_that_refuses_in_spite_of_its_slots_is_asked_for_fewer() -> None:
+    pace = Pace(4, 64)
+    told = [Quota("calls", 10, 10, 0.0)]
+    pace.heard(pace.begin(1, 0.0), told, 0.0)
+    pace.refused(pace.begin(1, 0.0), 0.0, 1.0, 0.5)
+    pace.heard(pace.begin(1, 5.0), told, 5.0)
+    assert int(pace.width) == 7

@@ -1,7 +1,7 @@
 """What a model and a process say to each other: messages made of parts, and calls asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from oros.abi.ids import BlobId
@@ -121,6 +121,15 @@ class Message:
         if len(self.parts) == 1:
             return self.parts[0].text if isinstance(self.parts[0], TextPart) else ""
         return "".join(p.text for p in self.parts if isinstance(p, TextPart))
+
+
+def noted(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """Messages with a note in the first of them, if that is the system's, else before them."""
+    if messages[0].role != "system":
+        return (say("system", text), *messages)
+    first = messages[0]
+    parts: tuple[Part, ...] = (*first.parts, TextPart(f"\n\n{text}"))
+    return (replace(first, parts=parts), *messages[1:])
 
 
 def say(role: Role, text: str, label: Label = SYSTEM) -> Message:

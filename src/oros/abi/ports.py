@@ -234,10 +234,11 @@ class Progress:
 class Quota:
     """What a server says that it still takes: `left` of `most`, all of it again in `seconds`.
 
+    Of `calls` it takes `most` side by side, whatever else is said.
     Quotas come in a batch of their own, before what was said.
     """
 
-    what: Literal["requests", "tokens"]
+    what: Literal["requests", "tokens", "calls"]
     left: int
     most: int
     seconds: float

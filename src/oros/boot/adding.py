@@ -1,4 +1,4 @@
-"""A model of another server is added to the configuration: asked for, chosen, written down.
+"""A model of a server, or a file of weights, is added to the configuration, and written down.
 
 The file is edited as text, so that comments and order stay; what came out is read before it takes
 the place of the old one, and must say what was meant and nothing else.
@@ -11,20 +11,20 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from oros.abi.errors import Exists, Invalid, NoDevice, Unsupported
+from oros.abi.errors import Exists, Invalid, NoDevice
 from oros.abi.message import Json
-from oros.boot.config import FILE, Config, RemoteModel, parsed
-from oros.boot.dialects import CANS
+from oros.boot.config import FILE, Config, parsed
+from oros.boot.dialects import CANS, OF_OPENAI
 from oros.boot.models import Secret, named
+from oros.drivers.models.llamacpp.driver import check
 from oros.drivers.private import write_private
 from oros.sdk.address import fault
 from oros.services.console import Long, Report
-from oros.services.weights.offers import Offer, Platform, offered, platform_of
+from oros.services.weights.offers import Offer, Platform, looked_at, offered, platform_of
 
 SHOWN = 200
 """Names of models in an error or a list at most."""
@@ -57,13 +57,15 @@ class Adding:
 
     async def added(self, args: Mapping[str, Json], _: Report) -> Json:
         """Add one model of a server. Raises: Invalid, Exists, NoDevice, and as `offered` does."""
-        name, platform, found = await self._offers(args)
-        chosen = choice(found, str(args.get("model") or ""))
-        known = {f.name for f in fields(RemoteModel)}
-        table = settings(platform, chosen, args)
-        if unknown := table.keys() - known:
-            raise Unsupported(f"{name} needs {' '.join(sorted(unknown))}, which is not here yet")
-        called = str(args.get("as") or f"{name}/{chosen.model}")
+        file = Path(str(args.get("where") or ""))
+        if file.suffix == ".gguf":
+            called, table = f"mine/{file.stem}", await asyncio.to_thread(weights, file, args)
+        else:
+            name, platform, found = await self._offers(args)
+            chosen = choice(found, str(args.get("model") or ""))
+            chosen = await looked_at(platform, chosen, self._key(platform, args))
+            called, table = f"{name}/{chosen.model}", settings(platform, chosen, args)
+        called = str(args.get("as") or called)
         aliases = [str(a) for a in args.get("aliases") or ()]
         made = await asyncio.to_thread(
             self._write, called, table, aliases, default=bool(args.get("default"))
@@ -123,13 +125,31 @@ def settings(platform: Platform, chosen: Offer, args: Mapping[str, Json]) -> dic
         table["key"] = str(args["key"])
     elif env := str(args.get("key_env") or platform.key_env):
         table["key_env"] = env
+    whose = (platform.platform or chosen.platform) if platform.dialect in OF_OPENAI else ""
+    if whose:
+        table["platform"] = whose
     window, price = args.get("window") or chosen.window, args.get("price") or chosen.price
     if window:
         table["window"] = int(window)
     if price:
         table["price"] = [int(p) for p in price]
-    if chosen.cans:  # else it is left to what its dialect has
-        table["cans"] = sorted({*CANS[platform.dialect], *chosen.cans})
+    more = {*platform.cans, *chosen.cans, *map(str, args.get("cans") or ())}
+    more |= {"schema"} if whose else set()  # these bind every model by a grammar
+    if more or chosen.lacks:  # else it is left to what its dialect has
+        table["cans"] = sorted((CANS[platform.dialect] | more) - {*chosen.lacks})
+    if args.get("fallbacks"):
+        table["fallbacks"] = [str(f) for f in args["fallbacks"]]
+    return table
+
+
+def weights(file: Path, args: Mapping[str, Json]) -> dict[str, Json]:
+    """The table of a file of weights. Raises: NoDevice, Corrupt, Invalid (a path from nowhere)."""
+    if not file.is_absolute():
+        raise Invalid(f"{file} is no whole path", "say it from the root")
+    check(file)
+    table: dict[str, Json] = {"gguf": str(file)}
+    if args.get("window"):
+        table["window"] = int(args["window"])
     if args.get("fallbacks"):
         table["fallbacks"] = [str(f) for f in args["fallbacks"]]
     return table

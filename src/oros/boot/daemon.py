@@ -18,6 +18,7 @@ from oros.boot import apps as apps_of
 from oros.boot import doors as doors_of
 from oros.boot import folders
 from oros.boot.adding import Adding
+from oros.boot.build import Build, spawned
 from oros.boot.config import Config, load
 from oros.boot.devices import Devices
 from oros.boot.memory import Mind, noter
@@ -31,7 +32,8 @@ from oros.gate.http import Gate
 from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.address import fault
-from oros.services.apps.programs import builtin, program
+from oros.sdk.build import place
+from oros.services.apps.programs import Programs, builtin
 from oros.services.apps.registry import Apps
 from oros.services.audit import Audit
 from oros.services.console import Console
@@ -76,7 +78,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
     models = Models(config, home / "models", vault.value)
     store: Store = SqliteStore.open(home / JOURNAL, synchronous=config.synchronous)
     clock = WallClock()
-    apps = Apps(home / "apps", McpServer, clock, parts.tools)
+    apps, own = Apps(home / "apps", McpServer, clock, parts.tools), Programs(home / "programs")
     try:
         if parts.store is not None:
             store = parts.store(store)
@@ -88,7 +90,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
             SystemRandom(),
             parts.model or models,
             devices.server,
-            lambda name, model: mind.told(parts.programs.get(name) or program(name, model)),
+            lambda name, model: mind.told(parts.programs.get(name) or own(name, model)),
             SHAPES,
             devices.runner,
             apps,
@@ -103,7 +105,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         boot(kernel, home / JOURNAL)
         await devices.attach(kernel.m, kernel.request)
         audit = Audit(kernel.m, FileKey(home / KEY, SystemRandom().token))
-        console = console_of(kernel, devices, mind, audit)
+        console = console_of(kernel, devices, mind, audit, own)
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
         console.longs |= Adding(home, vault.value, models.configure).longs()
@@ -120,10 +122,14 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         await store.close()
 
 
-def console_of(kernel: Kernel, devices: Devices, mind: Mind, audit: Audit) -> Console:
+def console_of(
+    kernel: Kernel, devices: Devices, mind: Mind, audit: Audit, programs: Programs
+) -> Console:
     """The machine as the gate sees it."""
     console, indexes = Console(kernel, oros.__version__), devices.indexes
+    console.queries["status"] = Build(place(), console.status, spawned=spawned()).told
     console.queries |= devices.queries() | mind.queries() | {"audit.head": audit.head}
+    console.queries["programs"] = programs.told
     console.queries |= folders.queries(devices.homes, indexes)
     console.longs |= mind.longs() | {"audit.verify": audit.verify}
     console.longs |= folders.longs(devices.homes, indexes, kernel.m.world.clock)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from oros.abi.errors import Corrupt, NoDevice, NotAuthorized, OrosError
 from oros.abi.manifest import Program
-from oros.abi.message import Json, say
-from oros.abi.ports import Finished, Model, ModelInfo, ModelRequest, TextDelta
+from oros.abi.message import Json
+from oros.abi.ports import Model, ModelInfo
 from oros.boot.config import FILE, Config, RemoteModel, names_of
 from oros.boot.dialects import driver_of, info_of_remote
 from oros.boot.names import Names, stays, suited
@@ -19,6 +19,7 @@ from oros.drivers.models.llamacpp.driver import LlamaCppModel
 from oros.drivers.models.llamacpp.engine import free_memory
 from oros.scheduling.moves import HERE
 from oros.services.console import Long, Query, Report
+from oros.services.trial import trial
 from oros.services.weights import discover
 from oros.services.weights.catalog import BUNDLES, BY_NAME, CATALOG, Weights, default_model
 from oros.services.weights.pull import complete, place, pull, pull_all
@@ -216,18 +217,8 @@ class Models:
         return {"name": spec.name, "path": str(path), "about": spec.about}
 
     async def tested(self, args: Mapping[str, Json], _: Report) -> Json:
-        """Ask a model one small thing. Raises: what its driver raises."""
-        model = self(str(args.get("name") or ""))
-        request = ModelRequest((say("user", "Say the word ready."),), max_tokens=512)
-        text, usage = "", None
-        async for batch in model.generate(request):
-            for delta in batch:
-                if isinstance(delta, TextDelta):
-                    text += delta.text
-                elif isinstance(delta, Finished):
-                    usage = delta.usage
-        spent = usage.tokens if usage else 0
-        return {"name": model.info.name, "said": text.strip(), "tokens": spent}
+        """Try a model. Raises: what its driver raises."""
+        return await trial(self(str(args.get("name") or "")))
 
 
 def named(config: Config) -> Names:
@@ -269,7 +260,10 @@ def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
 
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:
     """A model of the configuration as `oros models` shows it."""
-    where, state = (remote.gguf, "here") if remote.gguf else (remote.base_url, "remote")
+    where, state = remote.base_url, "remote"
+    if remote.gguf:
+        where = remote.gguf
+        state = "here" if Path(where).expanduser().is_file() else "not there"
     row: dict[str, Json] = {"name": name, "state": state, "size": 0, "about": where}
     return row | {"window": remote.window, "slots": remote.slots or BEGIN}
 

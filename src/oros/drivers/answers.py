@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONNECT = 10.0
 """Seconds until a server has taken a connection."""
 
+DAY = 86400.0
+
 Other = Callable[[str, int, dict[str, Json], float | None], OrosError]
 """What another status means: why in words, the status, the body's error, seconds to wait."""
 
@@ -64,7 +66,7 @@ async def refusal(
         return known
     match reply.status:
         case 401 | 403:
-            return NotAuthorized(why, "look at the key that key_env names")
+            return NotAuthorized(why, "look at its key or key_env in config.toml")
         case 404:
             return NoDevice(why, "look at base_url and model in config.toml")
         case 408 | 504:
@@ -97,14 +99,17 @@ def error_in(data: str) -> dict[str, Json]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from a number or from a date beside the server's own (RFC 9110, 10.2.3)."""
+    """Seconds to wait, from a number or from a date beside the server's own (RFC 9110, 10.2.3).
+
+    A day at most: what is longer is a clock gone wrong.
+    """
     text = headers.get("Retry-After")
     if not text:
         return None
     if text.replace(".", "", 1).isdecimal():
-        return float(text)
+        return min(float(text), DAY)
     try:
         now = parsedate_to_datetime(headers["Date"])
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(text) - now).total_seconds()), DAY)
     except (KeyError, ValueError, TypeError):
         return None

@@ -201,7 +201,7 @@ class StreamingModel:
             async with await self._asked(url, request) as reply:
                 if self._dialect.mime not in reply.content_type:
                     raise await self._unstreamed(reply)
-                if told := quotas(reply.headers):
+                if told := [*self._limits(), *quotas(reply.headers)]:
                     yield told
                 heard = Heard(self._dialect.frames(), self._dialect.fold(request, self.info))
                 while not heard.over:
@@ -209,6 +209,10 @@ class StreamingModel:
                         yield batch
         except (aiohttp.ClientError, TimeoutError) as e:
             raise meaning(e, url, f"was silent for {self._idle:g} seconds") from e
+
+    def _limits(self) -> list[Delta]:
+        """Quotas that are known by other ways than headers."""
+        return []
 
     async def _ready(self, request: ModelRequest) -> None:
         """What is done before a request; a driver may have something. Raises: as `generate`."""

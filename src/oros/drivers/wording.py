@@ -1,5 +1,6 @@
 """What drivers of models word alike: names, ids, pictures, schemas, sizes and prices. Pure."""
 
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -7,11 +8,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from oros.abi.grants import Usage
-from oros.abi.message import Ask, Json
-from oros.abi.ports import ModelInfo
+from oros.abi.message import Ask, Json, noted
+from oros.abi.ports import ModelInfo, ModelRequest
 
 GO_ON = "Go on exactly where you stopped; repeat nothing."
 """Said after a partial answer to a model that does not go on from it by itself."""
+
+ALONE = "Answer with one JSON value of this JSON Schema, and with nothing else:"
+BESIDE = "Where you answer in words and call no tool, say one JSON value of this JSON Schema alone:"
 
 ODD = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -103,6 +107,18 @@ def size(text: str) -> int:
 def priced(usage: Usage, info: ModelInfo) -> Usage:
     """A usage with its cost; None if the price is not known."""
     return replace(usage, micros=info.cost(usage))
+
+
+def worded(request: ModelRequest) -> ModelRequest:
+    """A request whose schema is told in words: for a server that would not take it as one.
+
+    No schema is left out in silence; whoever asked checks the answer, as of any other.
+    """
+    if request.schema is None:
+        return request
+    how = BESIDE if request.tools else ALONE
+    note = f"{how} {json.dumps(dict(request.schema), ensure_ascii=False)}"
+    return replace(request, messages=noted(request.messages, note), schema=None)
 
 
 def closed(schema: Mapping[str, Json], keep: frozenset[str]) -> dict[str, Json]:

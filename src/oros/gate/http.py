@@ -7,7 +7,7 @@
     GET  /v1/events          facts and tokens: ?pid= &after= &follow=0, server-sent events
     GET  /v1/query/NAME      what is no system call: ?key=value in, {"value"} out
     POST /v1/progress/NAME   something long, as server-sent events
-    GET  /v1/status          the same as /v1/query/status
+    GET  /v1/status          the same as /v1/query/status; `guests` are the other requests
     POST /v1/halt            stop the machine
 
 A machine that fails tells all who wait: their outcomes, and the ends of their streams, hold why.
@@ -167,7 +167,10 @@ class Gate:
 
     async def _query(self, request: web.Request) -> web.Response:
         name = request.match_info.get("name", "status")
+        others = len(self._feeds) + len(self._calls)
         found = await self._told(self._machine.query(name, dict(request.query)))
+        if name == "status":
+            found = {**found, "guests": others}
         return outcome(Outcome(value=found))
 
     async def _told(self, work: Awaitable[Told]) -> Told:

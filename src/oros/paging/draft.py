@@ -121,8 +121,11 @@ class Draft:
         finish: Finish = ("interrupted" if cut == "INT" else "preempted") if cut else self.finish
         parts = () if half and not self.whole else self.parts  # thoughts alone are no answer
         message = Message("assistant", parts, asks, partial=half and bool(parts), label=label)
-        said = int(len("".join(self.text)) / CHARS_A_TOKEN)
-        lost = Usage(0 if error or not self.held else read, max(0, said - self.before))
+        said = int(len("".join(self.text)) / CHARS_A_TOKEN) - self.before
+        thought = int(sum(len(x.thought) for x in self.thoughts.values()) / CHARS_A_TOKEN)
+        called = int(sum(len(x.args) for x in self.asks.values()) / CHARS_A_TOKEN)
+        made = max(0, said) + thought + called
+        lost = Usage(0 if error or not self.held else read, made, reasoning=thought)
         used = self.usage or lost
         out = used.tokens_out + self.before
         cost = info.cost(replace(used, tokens_out=out) if self.before else used)

@@ -5,7 +5,8 @@ side by side: one more for each round that went well, for each `ROUNDS` once it 
 and a part fewer at a refusal (additive increase, multiplicative decrease; a refusal of a call that
 began before the last cut does not count again).
 And what is left of a minute's requests and tokens, as its headers say: what was begun since is
-taken off, and it comes back evenly.
+taken off, and it comes back evenly. A server that tells its slots is not asked for more: its own
+queue knows no levels.
 """
 
 from collections.abc import Sequence
@@ -50,10 +51,15 @@ class Meter:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of one server. `slots` calls side by side to begin with, `widest` at most."""
+    """The pace of one server. `slots` calls side by side to begin with, `widest` at most.
+
+    `most` is how wide it may become, whatever the server tells; `told` is what it told of that.
+    """
 
     slots: int
     widest: int
+    most: int = 0
+    told: int = 0
     width: float = 0.0
     until: float = 0.0
     strikes: int = 0
@@ -63,7 +69,7 @@ class Pace:
     flying: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.widest = max(self.slots, self.widest)
+        self.widest = self.most = max(self.slots, self.widest)
         self.width = float(self.slots)
 
     def delay(self, tokens: int, now: float) -> float:
@@ -88,6 +94,11 @@ class Pace:
         self.flying = {n: t for n, t in self.flying.items() if n > number}
         for q in quotas:
             if q.most <= 0:
+                continue
+            if q.what == "calls":
+                if q.most != self.told:
+                    self.told, self.widest = q.most, min(self.most, q.most)
+                    self.width = float(self.widest)
                 continue
             begun = sum(amount_of(q.what, t) for t in self.flying.values())
             rate = max(0, q.most - q.left) / q.seconds if q.seconds > 0 else float(q.most)

@@ -17,7 +17,6 @@ from oros.abi.syscalls import Outcome
 from oros.abi.watch import Fact, Token
 from oros.kernel.kernel import Kernel
 from oros.services import explain
-from oros.services.apps.programs import builtin
 from oros.services.hub import Hub
 from oros.services.replay import replay
 
@@ -40,7 +39,6 @@ class Console:
         self.hub = Hub(self.kernel.listen, self.kernel.m.journal.sync)
         self.queries |= {
             "status": self.status,
-            "programs": self.programs,
             "slots": self.slots,
             "replay": self.replay,
             "explain": self.explain,
@@ -108,10 +106,6 @@ class Console:
             if process.pid != PERSON:
                 states[str(process.state)] = states.get(str(process.state), 0) + 1
         return {"version": self.version, "processes": states, "awake": len(m.active)}
-
-    async def programs(self, _: Mapping[str, Json]) -> Json:
-        """The programs there are."""
-        return [{"name": p.name, "shape": p.shape, "about": p.about} for p in builtin().values()]
 
     async def slots(self, _: Mapping[str, Json]) -> Json:
         """The slots of each model in use: who holds one, who waits, what its server still takes.

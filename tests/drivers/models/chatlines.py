@@ -91,6 +91,7 @@ class OllamaDialect:
         assert set(options) <= OPTIONS
         assert options["num_ctx"] > 0
         tools = {t["function"]["name"]: t["function"]["parameters"] for t in body.get("tools", ())}
+        assert not (tools and "format" in body), "it would bind every word, and no tool be called"
         messages = [self.spoken(m) for m in body["messages"]]
         most = options["num_predict"]
         return Heard(body["model"], messages, tools, body.get("format"), most)

@@ -5,14 +5,15 @@ How to use it: write a `Dialect` (see `served.py`), then in the driver's test mo
     class TestAnthropic(Conformance):
         dialect = AnthropicDialect()
 
-A case about something that `dialect.can` does not name checks that the driver goes without.
+A case about something that `dialect.can` does not name checks that the driver goes without. A
+driver that talks to no server (the model in the box) takes `Port`, with a `stage` of its own.
 """
 
 import asyncio
 import json
 
 import pytest
-from tests.drivers.models.faults import Faults
+from tests.drivers.models.faults import Faults, Leaving
 from tests.drivers.models.playing import (
     CANS,
     GO,
@@ -29,15 +30,12 @@ from tests.drivers.models.playing import (
 from tests.drivers.models.served import Call, Counts, Turn
 
 from oros.abi.message import Ask, AudioPart, ImagePart, Message, ReasoningPart, TextPart, say
+from oros.abi.ports import AskDelta, Finished, ReasoningDelta, TextDelta
 from oros.paging.draft import Draft
 
 
-class Conformance(Faults):
-    """The suite; a subclass names its `dialect`."""
-
-    @property
-    def can(self) -> frozenset[str]:
-        return self.dialect.can
+class Port(Leaving):
+    """What holds for every driver, be there a server or none; a subclass names its `dialect`."""
 
     # ---- words -------------------------------------------------------------------------------
 
@@ -47,7 +45,7 @@ class Conformance(Faults):
         draft = await answer(model, asking(say("system", "be good"), say("user", "hi")))
         assert draft.whole == "hello \u00e9 \U0001f600\n\n"
         assert draft.finish == "stop"
-        assert (draft.usage.tokens_in, draft.usage.tokens_out) == (10, 5)
+        assert (draft.usage.tokens_in, draft.usage.tokens_out) == server.counts
         heard = server.heard
         assert heard.model == "there"
         assert [(m.role, m.text) for m in heard.messages] == [("system", "be good"), ("user", "hi")]
@@ -194,6 +192,25 @@ class Conformance(Faults):
             assert '"n"' in server.heard.messages[0].text
 
     @served
+    async def test_a_schema_beside_tools_is_asked_for_too(self, model, server) -> None:
+        await answer(
+            model, asking(say("system", "be good"), say("user", "x"), schema=SCHEMA, tools=(LOOK,))
+        )
+        heard = server.heard
+        assert set(heard.tools) == {"look"}
+        assert heard.schema == SCHEMA or json.dumps(SCHEMA) in heard.messages[0].text
+        assert heard.messages[0].text.startswith("be good")
+
+    @served(cans=frozenset({"tools"}))
+    async def test_a_model_without_schemas_is_told_of_it(self, model, server) -> None:
+        await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
+        heard = server.heard
+        assert set(heard.tools) == {"look"}
+        assert heard.schema == SCHEMA or json.dumps(SCHEMA) in heard.messages[0].text
+        await answer(model, asking(schema=SCHEMA))
+        assert b"additionalProperties" in server.requests[-1].body  # as a shape, a tool or words
+
+    @served
     async def test_a_model_that_ignores_the_schema_is_heard_all_the_same(
         self, model, server
     ) -> None:
@@ -320,3 +337,16 @@ class Conformance(Faults):
         used = (await answer(model, asking())).usage
         assert used.tokens_out > 0
         assert used.micros > 0
+
+    @served
+    async def test_deltas_are_those_of_the_port(self, model, server) -> None:
+        server.turn = Turn(("a", "b"), (Call("a", "go", "{}"),), ("t",), finish="calls")
+        kinds = set()
+        async for batch in model.generate(asking(tools=(GO,))):
+            kinds |= {type(d) for d in batch}
+        assert {TextDelta, AskDelta, Finished} <= kinds
+        assert kinds <= {TextDelta, AskDelta, Finished, ReasoningDelta}
+
+
+class Conformance(Port, Faults):
+    """The suite of the drivers that talk to a server over HTTP."""

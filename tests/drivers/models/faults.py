@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tests.drivers.models.playing import GO, INFO, KEY, answer, asking, served
-from tests.drivers.models.served import Call, Dialect, Fault, Turn
+from tests.drivers.models.playing import INFO, KEY, Cases, answer, asking, served
+from tests.drivers.models.served import Fault, Turn
 
 from oros.abi.errors import (
     BadReply,
@@ -17,7 +17,6 @@ from oros.abi.errors import (
     TooBig,
     Unreachable,
 )
-from oros.abi.ports import AskDelta, Finished, ReasoningDelta, TextDelta
 
 ERRORS = [
     (Fault("status", 400, "window"), TooBig),
@@ -45,17 +44,16 @@ WAITS = [
     ("Retry-After: 3", 3.0),
     ("Retry-After: 0.5", 0.5),
     ("Retry-After: {+7}", 7.0),
+    ("Retry-After: {-7}", 0.0),
+    ("Retry-After: {+86407}", 86400.0),
+    pytest.param("Retry-After: " + "9" * 400, 86400.0, id="endless"),
     ("Retry-After: soon", None),
     ("X-Nothing: 1", None),
 ]
 
 
-class Faults:
-    """Cases of a server that is not well, and of a client that leaves."""
-
-    dialect: Dialect
-
-    # ---- the way out -------------------------------------------------------------------------
+class Leaving(Cases):
+    """Cases of a client that leaves, whatever it talks to."""
 
     @served
     async def test_leaving_closes_the_connection(self, model, server) -> None:
@@ -85,7 +83,9 @@ class Faults:
         assert draft.usage.micros > 0
         await server.until("cancelled")
 
-    # ---- what goes wrong ---------------------------------------------------------------------
+
+class Faults(Cases):
+    """Cases of a server over HTTP that is not well."""
 
     @pytest.mark.parametrize(("fault", "kind"), ERRORS)
     @served
@@ -152,12 +152,3 @@ class Faults:
         assert sum(KEY in v for v in sent.headers.values()) == 1
         assert KEY not in sent.path
         assert KEY.encode() not in sent.body
-
-    @served
-    async def test_deltas_are_those_of_the_port(self, model, server) -> None:
-        server.turn = Turn(("a", "b"), (Call("a", "go", "{}"),), ("t",), finish="calls")
-        kinds = set()
-        async for batch in model.generate(asking(tools=(GO,))):
-            kinds |= {type(d) for d in batch}
-        assert {TextDelta, AskDelta, Finished} <= kinds
-        assert kinds <= {TextDelta, AskDelta, Finished, ReasoningDelta}

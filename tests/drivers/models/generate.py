@@ -105,6 +105,8 @@ class GenerateDialect:
         assert all(NAME.fullmatch(d["name"]) for d in told)
         tools = {d["name"]: d["parametersJsonSchema"] for d in told}
         schema = how.get("responseJsonSchema")
+        if tools and not found.group(1).startswith("gemini-3"):
+            assert "responseMimeType" not in how, "Function calling with it is unsupported"
         assert schema is None or how["responseMimeType"] == "application/json"
         return Heard(found.group(1), system + messages, tools, schema, how["maxOutputTokens"])
 

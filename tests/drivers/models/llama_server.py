@@ -1,6 +1,8 @@
 """llama.cpp's own HTTP server, as people run it: TCP, a key, templates. It ends with its stdin.
 
-python -m tests.drivers.models.llama_server MODEL.gguf     prints the base URL (without /v1)
+python -m tests.drivers.models.llama_server MODEL.gguf [SLOTS]     prints the base URL (without /v1)
+
+Without SLOTS it has one; with 0 as many as it likes, over one cache, as it does by itself.
 """
 
 import os
@@ -11,7 +13,7 @@ KEY = "sk-llama"
 WINDOW = 4096
 
 
-def serve(path: str) -> None:
+def serve(path: str, slots: int = 1) -> None:
     """Serve until stdin is closed."""
     import xllamacpp
 
@@ -24,7 +26,7 @@ def serve(path: str) -> None:
     params.port = port
     params.api_keys = [KEY]
     params.n_ctx = WINDOW
-    params.n_parallel = 1
+    params.n_parallel = slots or -1
     params.use_jinja = True
     params.endpoint_slots = True
     params.ctx_shift = False
@@ -37,4 +39,4 @@ def serve(path: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], *map(int, sys.argv[2:]))

@@ -3,9 +3,12 @@
 import asyncio
 import functools
 import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
-from tests.drivers.models.served import Server
+import pytest
+from tests.drivers.models.served import Dialect, Server
 
 from oros.abi.message import (
     Message,
@@ -38,6 +41,22 @@ HUGE = 40 << 20
 BLOBS = {"png": PNG, "wav": WAV, "huge": bytes(HUGE)}
 
 
+class Cases:
+    """A class of cases. `stage` makes what the driver under test talks to: of a dialect.
+
+    `left_out`: cases that this driver can't be asked, each with the reason.
+    """
+
+    dialect: Dialect
+    stage: ClassVar[Callable[[Any], Any]] = Server
+    left_out: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def can(self) -> frozenset[str]:
+        """What this driver's platform can."""
+        return self.dialect.can
+
+
 def asking(*messages: Message, **more) -> ModelRequest:
     return ModelRequest(messages or (say("user", "hi"),), fetch=BLOBS.__getitem__, **more)
 
@@ -64,10 +83,12 @@ def served(test=None, **changes):
     names = list(inspect.signature(test).parameters)
 
     def wrapper(self, **params):
+        if why := self.left_out.get(test.__name__):
+            pytest.skip(why)
+
         async def main() -> None:
-            async with Server(self.dialect) as server:
-                info = replace(INFO, **changes)
-                model = self.dialect.make(server.url, info, lambda: KEY, 0.5)
+            async with self.stage(self.dialect) as server:
+                model = server.make(replace(INFO, **changes), lambda: KEY, 0.5)
                 try:
                     await test(self, model, server, **params)
                 finally:

@@ -168,6 +168,15 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
+    def make(self, info: Any, key: Any, idle: float) -> Any:
+        """A driver that talks to this server."""
+        return self.dialect.make(self.url, info, key, idle)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tokens that were read and written, as this server counts them."""
+        return self.turn.counts.read, self.turn.counts.wrote
+
     @property
     def heard(self) -> Heard:
         """The last request."""
@@ -297,7 +306,7 @@ def answer(writer: asyncio.StreamWriter, fault: Fault, kind: str, data: bytes) -
     def dated(found: re.Match[str]) -> str:
         return formatdate(now + float(found.group(1)), usegmt=True)
 
-    lines = [re.sub(r"\{\+(\d+)\}", dated, h) for h in ("Date: {+0}", *fault.headers)]
+    lines = [re.sub(r"\{([+-]\d+)\}", dated, h) for h in ("Date: {+0}", *fault.headers)]
     more = "".join(f"{line}\r\n" for line in lines)
     head = f"HTTP/1.1 {fault.status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
     writer.write(f"{head}{more}\r\n".encode() + data)

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.messages import MessagesDialect
-from tests.drivers.models.playing import GO, LOOK, SCHEMA, answer, asking, served
+from tests.drivers.models.playing import GO, LOOK, SCHEMA, Cases, answer, asking, served
 from tests.drivers.models.served import Call, Fault, Turn
 
 from oros.abi.errors import Busy, NoDevice, NotAuthorized, Unsupported
@@ -117,7 +117,7 @@ class TestAnthropic(Conformance):
         assert caught.value.retry_after == (2.0 if kind is Busy else None)
 
 
-class TestBound:
+class TestBound(Cases):
     """A model that checks what stands before a thought."""
 
     dialect = MessagesDialect(bound)
@@ -162,7 +162,7 @@ class TestBound:
         assert server.queue == []
 
 
-class TestScripts:
+class TestScripts(Cases):
     """What a turn can't say."""
 
     dialect = Scripted(deep)

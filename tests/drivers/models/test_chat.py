@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.drivers.models.chat import ChatDialect
 from tests.drivers.models.conformance import Conformance
-from tests.drivers.models.playing import INFO, SCHEMA, answer, asking, served
+from tests.drivers.models.playing import INFO, LOOK, SCHEMA, Cases, answer, asking, served
 from tests.drivers.models.served import Counts, Fault, Turn
 
 from oros.abi.errors import BadReply, Busy, NoDevice, NotAuthorized, OrosError, Unsupported
@@ -52,7 +52,7 @@ class TestOpenRouter(Conformance):
     dialect = ChatDialect(maker("openrouter"), "openrouter", "reasoning_details", more="sealed")
 
 
-class OddServer:
+class OddServer(Cases):
     """Cases of servers that do things in their own way."""
 
     dialect = ChatDialect(maker())
@@ -224,6 +224,35 @@ def test_what_a_server_refuses_is_left_out_from_then_on(error, status, name) -> 
             assert server.heard.most == 9
             if name == "stop":
                 assert draft.whole == "one two "
+
+    Case().play()
+
+
+@pytest.mark.parametrize(
+    ("times", "error"),
+    [
+        (1, {"message": "response_format is not supported by this model"}),
+        (1, {"message": "json_schema can't go with tools", "param": "response_format"}),
+        (2, {"message": "Invalid schema for response_format 'x'", "param": "response_format"}),
+    ],
+)
+def test_a_schema_that_a_server_refuses_is_told_in_words(times, error) -> None:
+    class Case(OddServer):
+        dialect, fault = refusing({"error": error})
+
+        @served
+        async def play(self, model, server) -> None:
+            server.queue = [self.fault] * times
+            await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
+            first, *_, last = (json.loads(r.body) for r in server.requests)
+            assert [first["response_format"]["json_schema"]["schema"], last["tools"]] == [
+                SCHEMA,
+                first["tools"],
+            ]
+            assert len(server.requests) == times + 1  # one that is only not strict before it
+            assert "response_format" not in last
+            assert last["messages"][0]["role"] == "system"
+            assert json.dumps(SCHEMA) in last["messages"][0]["content"]
 
     Case().play()
 

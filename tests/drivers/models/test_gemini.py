@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.generate import UNSIGNED, GenerateDialect
-from tests.drivers.models.playing import GO, LOOK, SCHEMA, answer, asking, served
+from tests.drivers.models.playing import GO, LOOK, SCHEMA, Cases, answer, asking, served
 from tests.drivers.models.served import Call, Fault, Turn
 
 from oros.abi.errors import BadReply, Busy, NotAuthorized, Unsupported
@@ -21,6 +21,10 @@ def older(url, info, key, idle):
     return GeminiModel(
         "m", url + "/v1beta", "gemini-2.5-flash", info=info, key=key, idle=idle, effort="low"
     )
+
+
+def newer(url, info, key, idle):
+    return GeminiModel("m", url + "/v1beta", "gemini-3-pro", info=info, key=key, idle=idle)
 
 
 class Scripted(GenerateDialect):
@@ -87,7 +91,7 @@ class TestGemini(Conformance):
             assert caught.value.retry_after == (34.07 if kind is Busy else None)
 
 
-class TestScripts:
+class TestScripts(Cases):
     """What a turn can't say."""
 
     dialect = Scripted(make)
@@ -126,7 +130,7 @@ class TestScripts:
         assert draft.finish == "calls"
 
 
-class TestOlder:
+class TestOlder(Cases):
     """Models that take a temperature and a budget."""
 
     dialect = GenerateDialect(older, strict=False)
@@ -139,6 +143,21 @@ class TestOlder:
         assert how["thinkingConfig"] == {"includeThoughts": True, "thinkingBudget": 1024}
 
     @served
-    async def test_a_schema_is_left_out_beside_tools(self, model, server) -> None:
+    async def test_a_schema_is_told_in_words_beside_tools(self, model, server) -> None:
         await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
         assert server.heard.schema is None
+        assert json.dumps(SCHEMA) in server.heard.messages[0].text
+        await answer(model, asking(schema=SCHEMA))
+        assert server.heard.schema == SCHEMA
+
+
+class TestNewer(Cases):
+    """Models that take a schema beside tools."""
+
+    dialect = GenerateDialect(newer)
+
+    @served
+    async def test_a_schema_goes_beside_tools(self, model, server) -> None:
+        await answer(model, asking(schema=SCHEMA, tools=(LOOK,)))
+        assert (server.heard.schema, set(server.heard.tools)) == (SCHEMA, {"look"})
+        assert [m.role for m in server.heard.messages] == ["user"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.drivers.models.chatlines import SHOW, OllamaDialect, own
 from tests.drivers.models.conformance import Conformance
-from tests.drivers.models.playing import GO, answer, asking, served
+from tests.drivers.models.playing import GO, Cases, answer, asking, served
 from tests.drivers.models.served import Counts, Fault, Turn
 
 from oros.abi.errors import Busy, NoDevice, TooBig, Unsupported
@@ -61,7 +61,7 @@ class TestOllama(Conformance):
             await answer(model, asking(tools=(GO,)))
 
 
-class TestWindows:
+class TestWindows(Cases):
     """The model's own window, and servers that cut without a word."""
 
     dialect = OllamaDialect(make)

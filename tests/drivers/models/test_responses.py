@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tests.drivers.models.conformance import Conformance
-from tests.drivers.models.playing import INFO, answer, asking, served
+from tests.drivers.models.playing import INFO, Cases, answer, asking, served
 from tests.drivers.models.responses import ResponsesDialect
 from tests.drivers.models.served import Fault, Turn
 
@@ -130,7 +130,7 @@ def test_failures_amid_a_stream(event, kind) -> None:
     assert type(caught.value) is kind
 
 
-class TestThoughts:
+class TestThoughts(Cases):
     dialect = ResponsesDialect(make)
 
     @served

@@ -9,14 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oros.abi.errors import BadReply, Invalid, NoDevice, NotAuthorized, Unreachable
-from oros.services.weights.offers import PLATFORMS, Offer, Platform, offered, offers, platform_of
+from oros.drivers.models.openai.quirks import PLATFORMS as QUIRKS
+from oros.services.weights.offers import (
+    PLATFORMS,
+    Offer,
+    Platform,
+    looked_at,
+    offered,
+    offers,
+    platform_of,
+)
 
 LISTS = {
     "openai": ({"object": "list", "data": [{"id": "b"}, {"id": "a"}]}, [Offer("a"), Offer("b")]),
-    "vllm": ({"data": [{"id": "m", "max_model_len": 8192}]}, [Offer("m", 8192)]),
+    "vllm": (
+        {"data": [{"id": "m", "max_model_len": 8192, "owned_by": "vllm"}, {"id": "n"}]},
+        [Offer("m", 8192, platform="vllm"), Offer("n")],
+    ),
+    "sglang": (
+        {"data": [{"id": "m", "owned_by": "sglang", "max_model_len": 9}]},
+        [Offer("m", 9, platform="sglang")],
+    ),
     "llama.cpp": (
-        {"models": [{"name": "x"}], "data": [{"id": "m", "meta": {"n_ctx_train": 4096}}]},
-        [Offer("m", 4096)],
+        {
+            "models": [{"name": "x"}],
+            "data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx_train": 4096}}],
+        },
+        [Offer("m", 4096, platform="llama.cpp")],
     ),
     "openrouter": (
         {
@@ -116,6 +135,60 @@ def test_a_key_goes_where_the_dialect_wants_it() -> None:
     assert seen[-1]["x-api-key"] == "s3cret-value"
     with pytest.raises(NotAuthorized):
         ask(handler)
+
+
+def test_a_platform_by_its_name_has_its_quirks() -> None:
+    named = {p.platform for p in PLATFORMS.values() if p.platform}
+    assert named == {"lmstudio", "llama.cpp", "sglang", "vllm"}
+    assert named <= set(QUIRKS)
+
+
+TOLD = [
+    (
+        {
+            "capabilities": ["completion", "tools", "vision"],
+            "model_info": {"q.context_length": 9000},
+        },
+        Offer("q:1b", 9000, cans=("image",)),
+    ),
+    (
+        {"capabilities": ["completion"], "model_info": {"q.context_length": 1 << 20}},
+        Offer("q:1b", 32768, lacks=("tools",)),
+    ),
+    ({"model_info": {"q.context_length": 100}}, Offer("q:1b", 100)),
+    ({}, Offer("q:1b")),
+    ([], Offer("q:1b")),
+    ("no JSON", Offer("q:1b")),
+    (None, Offer("q:1b")),
+]
+
+
+@pytest.mark.parametrize(("told", "wanted"), TOLD)
+def test_what_an_ollama_server_tells_of_one_model(told, wanted) -> None:
+    asked = []
+
+    async def handler(request):
+        asked.append((await request.json(), request.headers.get("Authorization")))
+        if told is None:
+            return web.json_response({"error": "model not found"}, status=404)
+        return web.Response(text=told) if isinstance(told, str) else web.json_response(told)
+
+    async def main():
+        app = web.Application()
+        app.router.add_post("/api/show", handler)
+        async with TestServer(app) as server:
+            where = Platform(str(server.make_url("")).rstrip("/"), "", "ollama")
+            return await looked_at(where, Offer("q:1b"), "s3cret-value")
+
+    assert asyncio.run(main()) == wanted
+    assert asked == [({"model": "q:1b"}, "Bearer s3cret-value")]
+
+
+def test_other_servers_are_not_asked_of_one_model() -> None:
+    nobody = Platform("http://127.0.0.1:1/v1")
+    assert asyncio.run(looked_at(nobody, Offer("m"), None)) == Offer("m")
+    with pytest.raises(Unreachable):
+        asyncio.run(looked_at(Platform("http://127.0.0.1:1", "", "ollama"), Offer("m"), None))
 
 
 def test_what_is_no_list() -> None:

@@ -1,9 +1,12 @@
 """models, slots, doctor, status, halt; and how the machine is started."""
 
+import json
 import os
+import socket
 import sys
 
 import pytest
+from tests.gate.fake import OURS
 
 from oros.abi.errors import AccessDenied, Busy, DeviceFailed, Invalid, Newer, NoSpace
 from oros.sdk.client import Client
@@ -144,6 +147,55 @@ def test_a_home_that_stays_in_use_is_an_error(daemon, home, monkeypatch) -> None
     daemon('import sys; sys.exit("oros: EAGAIN: another oros runs")')
     with pytest.raises(Busy, match="another oros runs"):
         spawn_daemon.ensure(Client(home), Terminal())
+
+
+# ---- of another build ----------------------------------------------------------------------------
+
+OTHER = {"id": "0.0.9+abc", "at": "/elsewhere", "stale": False, "spawned": True}
+AT_WORK = [
+    {"awake": 1},
+    {"build": OTHER | {"spawned": False}},
+    {"build": None},  # one from before builds were told
+]
+
+
+def test_a_machine_of_another_build_is_started_anew(oros, machine, daemon) -> None:
+    machine.queries["status"] |= {"build": OTHER}
+    ours = json.dumps({"version": "2", "processes": {}, "build": OURS})
+    started = daemon(ANSWERS.replace('{"version": "1", "processes": {}}', ours))
+    code, _, err = oros("boot")
+    assert (code, len(started), machine.halted.is_set()) == (0, 1, True)
+    assert "is of another build, 0.0.9+abc; it is started anew" in err
+    assert oros("boot")[2].count("build") == 0
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("more", AT_WORK)
+def test_one_that_is_at_work_or_not_ours_to_end_is_left_alone(oros, machine, more) -> None:
+    machine.queries["status"] |= {"build": OTHER} | more
+    code, out, err = oros("models")
+    assert (code, out.splitlines()[1].split()[0]) == (0, "local")
+    assert "is of another build" in err
+    assert "oros halt" in err
+    assert not machine.halted.is_set()
+
+
+def test_one_that_others_look_at_is_left_alone(oros, machine, home) -> None:
+    machine.queries["status"] |= {"build": OTHER}
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(Client(home).path))
+        other.sendall(b"GET /v1/events HTTP/1.0\r\n\r\n")
+        other.recv(1)
+        assert "oros halt" in oros("models")[2]
+        assert not machine.halted.is_set()
+
+
+def test_status_tells_the_build(oros, machine) -> None:
+    machine.queries["status"] |= {"build": OURS | {"id": "0.1.0+def"}}
+    assert oros("status")[1].startswith("oros 0.1.0+def runs at")
+    assert "another build" not in oros("status")[1]
+    machine.queries["status"] |= {"build": OTHER}
+    assert "it is of another build than this command: oros halt" in oros("status")[1]
 
 
 def test_a_home_that_cant_be_made(tmp_path) -> None:

@@ -2,15 +2,17 @@
 
 Small local models ignore native tool calls (measured: 0 of 20 valid), but under a schema with one
 shape for each call every answer is legal (20 of 20). A model behind this wrapper `cans` tools.
-The user's words stream as they come; a call is handed on when it is whole.
+The user's words stream as they come; a call is handed on when it is whole. Where the words have a
+schema themselves, they are one more call, `answer`, whose `value` is under it.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from oros.abi.message import Json, Message, TextPart, say
+from oros.abi.message import Json, Message, TextPart, noted, say
 from oros.abi.ports import (
     AskDelta,
     Delta,
@@ -22,18 +24,27 @@ from oros.abi.ports import (
     TextDelta,
     ToolSpec,
 )
+from oros.drivers.wording import args_of
 
 SAY = "say"
+CALLED = re.compile(r'\s*\{\s*"call"\s*:\s*"([^"\\]+)"')
+"""The beginning of a call, with its name."""
 OPEN = '{"call": "say", "text": "'
+BEGUN = '{"call": "answer", "value": '
+VALUED = re.compile(r'\{\s*"call"\s*:\s*"answer"\s*,\s*"value"\s*:\s*')
+"""The beginning of an answer whose words have a schema: they follow, up to the last bracket."""
+
 TEXT_CHARS = 2000
 """Bounds free text, so that an open string can't run into the token limit."""
 
 KEPT = 64
 """Interrupted calls whose beginning is kept, so that a preempted one goes on from there."""
 
-HEAD = (
-    "\n\nAnswer with ONE JSON object and nothing else: a call, or your words for the user.\n"
-    '{"call": "say", "text": "..."} speaks to the user and ends your turn.\nCalls:\n'
+HEAD = "Answer with ONE JSON object and nothing else: a call, or your words for the user.\n"
+WORDS = '{"call": "say", "text": "..."} speaks to the user and ends your turn.\nCalls:\n'
+VALUE = (
+    '{"call": "answer", "value": ...} answers the user and ends your turn; the value is of the'
+    " JSON Schema "
 )
 
 
@@ -65,12 +76,12 @@ class ConstrainedModel:
                 async for batch in plain:
                     yield batch
             return
-        reader = Reader(self._resumable(request))
+        reader = Reader(self._resumable(request), request.schema is not None)
         inner = replace(
             request,
-            messages=render(request.messages, request.tools, reader.raw),
+            messages=render(request.messages, request.tools, reader.raw, request.schema),
             tools=(),
-            schema=schema(request.tools),
+            schema=schema(request.tools, request.schema),
         )
         try:
             async with aclosing(self._inner.generate(inner)) as batches:  # type: ignore[type-var]  # a generator
@@ -82,6 +93,8 @@ class ConstrainedModel:
     def _resumable(self, request: ModelRequest) -> str:
         """How the answer to this very request began, if it was cut before."""
         last = request.messages[-1]
+        if last.role == "assistant" and last.partial and request.schema is not None:
+            return BEGUN + last.text
         if last.role == "assistant" and last.partial:
             return OPEN + json.dumps(last.text, ensure_ascii=False)[1:-1]
         begun = self._begun.pop(request.affinity, None)
@@ -100,17 +113,30 @@ class Reader:
     """Reads the object as it streams: words are handed on at once, a call when it is whole."""
 
     raw: str
+    shaped: bool = False
     words: bool = False
     shown: int = 0
     ended: bool = False
 
     def __post_init__(self) -> None:
-        if self.raw.startswith(OPEN):
-            self.words = True
-            self.shown = len(self._said())
+        if self._speaks():
+            self.shown = len(self._value() if self.shaped else self._said())
+
+    def _speaks(self) -> bool:
+        """Whether it is words for the user, and no call."""
+        if self.shaped:
+            self.words = VALUED.match(self.raw) is not None
+        else:
+            self.words = self.words or self.raw.replace('":"', '": "').startswith(OPEN)
+        return self.words
 
     def _said(self) -> str:
-        """The words of a `say` object so far: its longest readable beginning."""
+        """The words so far: the longest readable beginning of what is said, or of a value.
+
+        Brackets at a value's end are kept back: the last of them closes the object around it.
+        """
+        if self.shaped:
+            return self._value().rstrip("} \n")
         body = self.raw[len(OPEN) :]
         end = closing_quote(body)
         text = body if end < 0 else body[:end]
@@ -127,26 +153,41 @@ class Reader:
             case TextDelta(text=text):
                 self.raw += text
                 return [self._more() or Progress("writing a call", len(self.raw), 0)]
-            case Finished():
+            case Finished(finish=finish):
                 self.ended = True
-                return [*self._call(turn), delta]
+                said = self._rest(whole=finish == "stop") if self.words else self._call(turn)
+                if finish == "stop" and any(isinstance(d, AskDelta) for d in said):
+                    delta = replace(delta, finish="calls")
+                return [*said, delta]
             case _:
                 return [delta]
 
     def _more(self) -> Delta | None:
-        self.words = self.words or self.raw.replace('":"', '": "').startswith(OPEN)
-        if not self.words:
+        if not self._speaks():
             return None
         said = self._said()
         new, self.shown = said[self.shown :], max(self.shown, len(said))
         return TextDelta(new) if new else None
 
+    def _value(self) -> str:
+        """The value so far, and perhaps what closes the object around it."""
+        return VALUED.sub("", self.raw, count=1)
+
+    def _rest(self, *, whole: bool) -> list[Delta]:
+        """What was kept back of a value; `whole`: the object around it is closed."""
+        value = self._value().rstrip() if self.shaped else ""
+        new = value.removesuffix("}" if whole else "")[self.shown :]
+        return [TextDelta(new)] if new else []
+
     def _call(self, turn: int) -> list[Delta]:
-        if self.words:
-            return []
         found = first_object(self.raw)
+        if found is None and self.raw.lstrip().startswith('{"call"'):  # cut: a call is no words
+            begun = CALLED.match(self.raw)
+            named = begun[1] if begun else SAY
+            speaks = named == SAY or (self.shaped and named == "answer")
+            return [] if speaks else [AskDelta(0, f"t{turn}", named, self.raw)]
         if found is None or "call" not in found:
-            return [TextDelta(self.raw)]
+            return [TextDelta(self.raw)] if self.raw else []
         name = str(found.pop("call"))
         if name == SAY:
             return [TextDelta(str(found.get("text", "")))]
@@ -179,15 +220,26 @@ def card(tool: ToolSpec) -> str:
     return f"{tool.name}({args}): {tool.about.splitlines()[0]}"
 
 
-def schema(tools: Sequence[ToolSpec]) -> dict[str, Json]:
-    """One object for each call, its name a constant, its strings bounded."""
-    text = {"type": "string", "maxLength": TEXT_CHARS}
-    shapes: list[Json] = [shape(SAY, {"text": text}, ["text"])]
+def schema(tools: Sequence[ToolSpec], words: Mapping[str, Json] | None = None) -> dict[str, Json]:
+    """One object for each call, its name a constant, its strings bounded.
+
+    `words`: what the words for the user are to be; its definitions stay on top, where they are
+    referred to.
+    """
+    if words is None:
+        shapes: list[Json] = [
+            shape(SAY, {"text": {"type": "string", "maxLength": TEXT_CHARS}}, ["text"])
+        ]
+        above: dict[str, Json] = {}
+    else:
+        above = {k: v for k, v in words.items() if k in ("$defs", "definitions")}
+        value = {k: v for k, v in words.items() if k not in above}
+        shapes = [shape("answer", {"value": value}, ["value"])]
     for tool in tools:
         properties = {n: bounded(p) for n, p in tool.schema.get("properties", {}).items()}
         kept = {n: p for n, p in properties.items() if p is not None}
         shapes.append(shape(tool.name, kept, list(tool.schema.get("required", ()))))
-    return {"anyOf": shapes}
+    return {"anyOf": shapes, **above}
 
 
 def shape(name: str, properties: dict[str, Json], required: list[str]) -> dict[str, Json]:
@@ -213,15 +265,20 @@ def bounded(prop: Mapping[str, Json]) -> Json:
 
 
 def render(
-    messages: Sequence[Message], tools: Sequence[ToolSpec], begun: str
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    begun: str,
+    words: Mapping[str, Json] | None = None,
 ) -> tuple[Message, ...]:
-    """The conversation in the one-object form: calls as JSON, results as the user's turn."""
+    """The conversation in the one-object form: calls as JSON, results as the user's turn.
+
+    `words` as in `schema`.
+    """
     told: list[Message] = []
-    for message in messages:
-        if message.role == "system" and not told:
-            cards = "\n".join(card(t) for t in tools)
-            told.append(say("system", message.text + HEAD + cards, message.label))
-        elif message.role == "assistant" and not message.partial:
+    how = WORDS if words is None else f"{VALUE}{json.dumps(dict(words))}\nCalls:\n"
+    cards = "\n".join(card(t) for t in tools)
+    for message in noted(tuple(messages), HEAD + how + cards):
+        if message.role == "assistant" and not message.partial:
             told.append(assistant(message))
         elif message.role == "tool":
             told.append(say("user", f"Result: {message.text}", message.label))
@@ -234,7 +291,7 @@ def render(
 
 def assistant(message: Message) -> Message:
     """An assistant's turn as the JSON object it was."""
-    objects = [{"call": a.name, **a.args} for a in message.asks if isinstance(a.args, dict)]
+    objects = [{"call": a.name, **args_of(a)} for a in message.asks]
     texts = [json.dumps(o, ensure_ascii=False) for o in objects]
     if not texts:
         texts = [json.dumps({"call": SAY, "text": message.text}, ensure_ascii=False)]

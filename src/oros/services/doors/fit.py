@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from oros.abi import wire
 from oros.abi.errors import TooBig, Unsupported
-from oros.abi.labels import SYSTEM, THIRD, Label
-from oros.abi.message import Ask, Json, Message, Part, TextPart
+from oros.abi.labels import THIRD, Label
+from oros.abi.message import Ask, Json, Message, TextPart, noted
 from oros.abi.ports import ModelInfo, ModelRequest, ToolSpec
 from oros.paging.context import MARGIN, estimate, size
 from oros.services.doors.wanted import Wanted
@@ -83,17 +83,7 @@ def request(wanted: Wanted, info: ModelInfo) -> ModelRequest:
     tool = wanted.tools[0]
     ask = f"Answer with the arguments of {tool.name} as one JSON object, and nothing else."
     about = f"{tool.name}: {tool.about}\n{json.dumps(tool.schema, ensure_ascii=False)}\n{ask}"
-    note = Message("system", (TextPart(about),), label=SYSTEM)
-    return replace(made, messages=with_note(wanted.messages, note), tools=(), schema=tool.schema)
-
-
-def with_note(messages: tuple[Message, ...], note: Message) -> tuple[Message, ...]:
-    """Messages with a note in the first of them, if that is the system's, else before them."""
-    if messages[0].role != "system":
-        return (note, *messages)
-    first = messages[0]
-    parts: tuple[Part, ...] = (*first.parts, TextPart(f"\n\n{note.text}"))
-    return (replace(first, parts=parts), *messages[1:])
+    return replace(made, messages=noted(wanted.messages, about), tools=(), schema=tool.schema)
 
 
 def shaped(wanted: Wanted, info: ModelInfo) -> bool:

@@ -6,12 +6,13 @@ price and senses is taken; nothing is guessed.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from oros.abi.errors import BadReply, Invalid, NoDevice, OrosError
 from oros.drivers.answers import CONNECT, meaning, refusal
+from oros.drivers.models.ollama.driver import window_of
 
 MOST = 8 << 20
 """Bytes of a list at most."""
@@ -19,34 +20,47 @@ MOST = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A known one: its address up to what a dialect adds, and where keys are usually kept."""
+    """A known one: its address up to what a dialect adds, and where keys are usually kept.
+
+    `platform`: whose ways its server has, where its host does not tell; `cans`: what all of its
+    models can, beside what their dialect has.
+    """
 
     base_url: str
     key_env: str = ""
     dialect: str = "openai"
+    platform: str = ""
+    cans: tuple[str, ...] = ()
 
 
 PLATFORMS = {
-    "openai": Platform("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openai": Platform("https://api.openai.com/v1", "OPENAI_API_KEY", cans=("schema",)),
     "anthropic": Platform("https://api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic"),
     "gemini": Platform(
         "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY", "gemini"
     ),
-    "mistral": Platform("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "mistral": Platform("https://api.mistral.ai/v1", "MISTRAL_API_KEY", cans=("schema",)),
     "deepseek": Platform("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     "groq": Platform("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "openrouter": Platform("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "together": Platform("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "xai": Platform("https://api.x.ai/v1", "XAI_API_KEY"),
+    "xai": Platform("https://api.x.ai/v1", "XAI_API_KEY", cans=("schema",)),
     "ollama": Platform("http://127.0.0.1:11434", "", "ollama"),
-    "lmstudio": Platform("http://127.0.0.1:1234/v1"),
-    "llamacpp": Platform("http://127.0.0.1:8080/v1"),
-    "vllm": Platform("http://127.0.0.1:8000/v1"),
+    "lmstudio": Platform("http://127.0.0.1:1234/v1", platform="lmstudio"),
+    "llamacpp": Platform("http://127.0.0.1:8080/v1", platform="llama.cpp"),
+    "sglang": Platform("http://127.0.0.1:30000/v1", platform="sglang"),
+    "vllm": Platform("http://127.0.0.1:8000/v1", platform="vllm"),
 }
+
+OWNERS = {"llamacpp": "llama.cpp", "sglang": "sglang", "vllm": "vllm"}
+"""Servers that say in their list whose they are (`owned_by`): the platform of each."""
 
 
 ROOTS = {"ollama": "", "anthropic": "", "gemini": "/v1beta"}
 """What an address ends with in a dialect, if it says no path; `/v1` in the others."""
+
+USUAL = 32768
+"""Tokens of a window of which nothing is said, as `oros.boot.config` has it."""
 
 LISTS = {"ollama": "/api/tags", "anthropic": "/v1/models"}
 """Where the list of models is below it; `/models` in the others."""
@@ -54,12 +68,18 @@ LISTS = {"ollama": "/api/tags", "anthropic": "/v1/models"}
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model of a server; `window` in tokens, 0 if it does not say; `price` as in `ModelInfo`."""
+    """A model of a server; `window` in tokens, 0 if it does not say; `price` as in `ModelInfo`.
+
+    `cans`: what it can beside what all of its dialect can, `lacks`: what of that it can't;
+    `platform` as in `Platform`.
+    """
 
     model: str
     window: int = 0
     price: tuple[int, int, int] | None = None
     cans: tuple[str, ...] = ()
+    platform: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 def platform_of(where: str, dialect: str = "") -> tuple[str, Platform]:
@@ -106,6 +126,38 @@ async def offered(platform: Platform, key: str | None) -> list[Offer]:
     return found
 
 
+async def looked_at(platform: Platform, chosen: Offer, key: str | None) -> Offer:
+    """An offer with what its server tells of this one model alone; as it is, if it tells nothing.
+
+    An Ollama server's list knows neither the window nor the senses. No larger
+    window than is usual is taken: the server would hold memory for all of it.
+    Raises: Unreachable.
+    """
+    if platform.dialect != "ollama":
+        return chosen
+    import aiohttp
+
+    url = f"{platform.base_url}/api/show"
+    timeout = aiohttp.ClientTimeout(3 * CONNECT, CONNECT)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers("ollama", key)) as session,
+            session.post(url, json={"model": chosen.model}) as reply,
+        ):
+            told = json.loads(await reply.content.read(MOST)) if reply.status == 200 else {}
+    except (aiohttp.ClientError, TimeoutError) as e:
+        raise meaning(e, url, "does not answer") from e
+    except ValueError:
+        return chosen
+    able = told.get("capabilities") if isinstance(told, dict) else None
+    own = window_of(told) or 0
+    made = replace(chosen, window=min(own, USUAL))
+    if not isinstance(able, list):
+        return made
+    sees = ("image",) if "vision" in able else ()
+    return replace(made, cans=sees, lacks=() if "tools" in able else ("tools",))
+
+
 def unlisted(why: str, _: int, __: Mapping[str, Any], ___: float | None) -> OrosError:
     """What another status means."""
     return NoDevice(why, "is it the address up to /v1?")
@@ -147,7 +199,8 @@ def offer(row: Mapping[str, Any]) -> Offer | None:
     if isinstance(meta, dict):
         told.append(meta.get("n_ctx") or meta.get("n_ctx_train"))
     window = next((int(w) for w in told if isinstance(w, int) and w > 0), 0)
-    return Offer(name, window, price_of(row.get("pricing")), senses(row))
+    whose = OWNERS.get(str(row.get("owned_by")).lower(), "")
+    return Offer(name, window, price_of(row.get("pricing")), senses(row), whose)
 
 
 def senses(row: Mapping[str, Any]) -> tuple[str, ...]:

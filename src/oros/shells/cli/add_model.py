@@ -5,12 +5,16 @@ Without a terminal nothing is asked: what is missing is an error that names the 
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
 from typing import Any
 
 from oros.abi.errors import Invalid, NotAuthorized, NotFound
 from oros.shells.cli.parse import Options
 from oros.shells.cli.secrets import value_of
 from oros.shells.cli.session import Session
+
+CAN = ("tools", "schema", "image", "audio", "resume")
+"""What can be said of a model; as in `oros.abi.ports`."""
 
 FEW = 40
 """Models that are listed at once to choose from."""
@@ -19,18 +23,20 @@ FEW = 40
 def add(session: Session, options: Options) -> int:
     """Add a model of a server to the configuration."""
     where = options.name or asked(session, "Which server? (an address, or openai, ollama ...)")
-    args = {"where": where, "key": options.key, "key_env": options.key_env}
-    args["dialect"] = options.dialect
-    offers = offered(session, args)
-    models = [m["model"] for m in offers["models"]]
-    args["model"] = options.model or chosen(session, models)
+    weights = where.endswith(".gguf")
+    args = {"where": str(Path(where).absolute()) if weights else where}
+    args |= {"key": options.key, "key_env": options.key_env, "dialect": options.dialect}
+    if not weights:
+        models = [m["model"] for m in offered(session, args)["models"]]
+        args["model"] = options.model or chosen(session, models)
+    args |= {"cans": options.can}
     args |= {"as": options.called, "window": options.window, "price": options.price}
     args |= {"aliases": options.alias, "fallbacks": options.fallback, "default": options.default}
     added = result(session, "models.add", args)
     lines = [f"added {added['added']}: oros models test {added['added']}"]
     if "window" not in added:
         lines.append("it does not say how large its window is: 32768 tokens until you do")
-    if "price" not in added:
+    if "price" not in added and not weights:
         lines.append("its price is not known: a budget in money refuses it until you set one")
     session.give(options.output, added, lines)
     return 0
@@ -121,6 +127,8 @@ def add_options(parser: ArgumentParser) -> None:
     say("--as", dest="called", default="", metavar="NAME", help="add: what it is called here")
     say("--key", default="", metavar="SECRET", help="add: the secret that holds its key")
     say("--key-env", default="", metavar="VARIABLE", help="add: or the variable that does")
+    note = "add: what it can beside what its server tells, such as image, audio, schema"
+    say("--can", action="append", default=[], choices=CAN, metavar="SENSE", help=note)
     say("--window", type=int, default=0, metavar="TOKENS", help="add: how much it can read")
     note = "add: dollars per million tokens: in, out, cached in"
     say("--price", type=price, default=[], metavar="1,4,0.1", help=note)

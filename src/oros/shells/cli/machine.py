@@ -9,10 +9,11 @@ from typing import Any
 
 import oros
 from oros.abi.errors import Unreachable
+from oros.sdk.build import is_other
 from oros.shells.cli import draw
 from oros.shells.cli.parse import Options, Verb, nothing
 from oros.shells.cli.session import Session
-from oros.shells.cli.spawn_daemon import ensure, log_of
+from oros.shells.cli.spawn_daemon import ensure, log_of, shut
 
 
 def long(session: Session, name: str, args: dict[str, Any], output: str) -> int:
@@ -71,6 +72,7 @@ def doctor(session: Session, options: Options) -> int:
     answered = (time.perf_counter() - begun) * 1000
     found = dict(session.machine().query("doctor"))
     found["daemon"] = {"version": status["version"], "home": str(session.home)}
+    found["daemon"]["build"] = (status.get("build") or {}).get("id")
     found["daemon"]["answers_in_ms"] = round(answered, 1)
     session.give(options.output, found, flat(found))
     if found.get("works") is False:
@@ -102,11 +104,8 @@ def halt(session: Session, _: Options) -> int:
     except Unreachable:
         session.terminal.note(f"no machine runs at {session.home}")
         return 0
-    for _tries in range(600):
-        if not session.client.path.exists():
-            return 0
-        time.sleep(0.05)
-        session.terminal.status("the machine stops")
+    if shut(session.client, session.terminal):
+        return 0
     session.terminal.note("oros: the machine has not stopped in 30 seconds", "red")
     return 1
 
@@ -115,7 +114,11 @@ def status(session: Session, options: Options) -> int:
     """How the machine stands; exit code 6 if it does not run."""
     found = session.client.status()
     states = ", ".join(f"{n} {s}" for s, n in found["processes"].items()) or "none"
-    lines = [f"oros {found['version']} runs at {session.home}", f"processes: {states}"]
+    told = found.get("build") or {}
+    lines = [f"oros {told.get('id') or found['version']} runs at {session.home}"]
+    lines.append(f"processes: {states}")
+    if is_other(told):
+        lines.append("it is of another build than this command: oros halt, and go on")
     session.give(options.output, found, lines)
     return 0
 

@@ -123,7 +123,7 @@ def command(session: Session, words: Sequence[str]) -> int:
     if name == "kill":
         rest = importlib.import_module("oros.shells.cli.parse").signals(rest)
     parser = verb.parser(name, about, session.terminal.width)
-    mixed = name == "mem"  # its words may stand behind options
+    mixed = name in ("mem", "models")  # their words may stand behind options
     return int(
         verb.run(session, (parser.parse_intermixed_args if mixed else parser.parse_args)(rest))
     )

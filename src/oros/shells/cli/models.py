@@ -37,7 +37,7 @@ def models_options(parser: ArgumentParser) -> None:
     """Words of models."""
     acts = ("list", "pull", "test", "add")
     parser.add_argument("act", nargs="?", default="list", choices=acts, metavar="|".join(acts))
-    note = "a model, else the default one; of add: a server's address or vendor"
+    note = "a model, else the default one; of add: a server's address, a vendor, or a .gguf file"
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help=note)
     add_options(parser)
 

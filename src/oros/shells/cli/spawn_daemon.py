@@ -19,6 +19,7 @@ from oros.abi.errors import (
     revive,
 )
 from oros.sdk.address import fault
+from oros.sdk.build import is_other
 from oros.sdk.client import Client
 from oros.shells.cli.terminal import Terminal
 
@@ -30,15 +31,48 @@ SETTLE = 10.0
 
 
 def ensure(client: Client, terminal: Terminal) -> bool:
-    """Make sure that the machine runs; True if it was started now.
+    """Make sure that the machine runs, of our build if that can be; True if it was started now.
 
     Raises: AccessDenied, NoSpace, Invalid (the home can't be made); what it died of; TimedOut.
     """
     try:
-        client.status()
+        if is_other(client.status().get("build")):
+            with alone(client.home):
+                return renew(client, terminal)
     except Unreachable:
         with alone(client.home):
             return start(client, terminal)
+    return False
+
+
+def renew(client: Client, terminal: Terminal) -> bool:
+    """Start a machine of another build anew if nobody has to wait for that; else say what it is.
+
+    It is left alone while processes or other commands are at work, and if no command started it.
+    Raises: as `ensure`; Unreachable, if it has gone.
+    """
+    status = client.status()
+    told = status.get("build") or {}
+    if not is_other(told):
+        return False
+    what = f"the machine at {client.home} is of another build, {told.get('id') or 'an older one'}"
+    if status.get("awake") or status.get("guests") or not told.get("spawned"):
+        terminal.note(f"oros: {what}; when its work is done: oros halt, and go on", "yellow")
+        return False
+    terminal.note(f"oros: {what}; it is started anew", "yellow")
+    client.halt()
+    if not shut(client, terminal):
+        raise TimedOut("the machine has not stopped in 30 seconds", f"see {log_of(client.home)}")
+    return start(client, terminal)
+
+
+def shut(client: Client, terminal: Terminal) -> bool:
+    """Wait until the door of a machine that was halted is shut; False after 30 seconds."""
+    for _tries in range(600):
+        if not client.path.exists():
+            return True
+        time.sleep(0.05)
+        terminal.status("the machine stops")
     return False
 
 

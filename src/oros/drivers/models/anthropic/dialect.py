@@ -20,7 +20,17 @@ from oros.abi.message import ImagePart, Json, Message, Part, ReasoningPart, stan
 from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDelta, TextDelta
 from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
-from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, closed, over_window, priced
+from oros.drivers.wording import (
+    GO_ON,
+    Ids,
+    Names,
+    args_of,
+    base64_of,
+    closed,
+    over_window,
+    priced,
+    worded,
+)
 
 BY = "anthropic:"
 """Before the model's name: a thought goes back to the model that had it, others refuse it."""
@@ -91,6 +101,8 @@ class Anthropic(Dialect):
 
         No temperature: the models of today refuse one.
         """
+        if request.tools and "schema" not in info.cans:
+            request = worded(request)
         names = names_of(request)
         system, messages = conversation(request, model, names, info)
         body: dict[str, Json] = {
@@ -362,7 +374,7 @@ def error_of(
         case "overloaded_error" | "rate_limit_error":
             return Busy(why, "it is tried again", wait)
         case "authentication_error" | "permission_error":
-            return NotAuthorized(why, "look at the key that key_env names")
+            return NotAuthorized(why, "look at its key or key_env in config.toml")
         case "billing_error":
             return NotAuthorized(why, "look at the account's limits and billing")
         case "request_too_large":

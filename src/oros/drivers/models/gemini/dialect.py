@@ -12,7 +12,7 @@ from oros.abi.message import AudioPart, ImagePart, Json, Message, Part, Reasonin
 from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDelta, TextDelta
 from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
-from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, priced
+from oros.drivers.wording import GO_ON, Ids, Names, args_of, base64_of, priced, worded
 
 BY = "gemini"
 MIMES = {
@@ -27,6 +27,9 @@ UNSIGNED = "skip_thought_signature_validator"
 
 SECOND = re.compile(r"(models/)?gemini-[12]\b")
 """Models that take a temperature and a budget of thought; later ones take a level."""
+
+BOTH = re.compile(r"(models/)?gemini-(?:[3-9]|\d\d)")
+"""Models that take a schema for the answer beside tools; others refuse the two together."""
 
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
 
@@ -54,6 +57,8 @@ class Gemini(Dialect):
 
     def body(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request."""
+        if "schema" not in info.cans or (request.tools and not BOTH.match(model)):
+            request = worded(request)
         names = names_of(request)
         system, contents = conversation(request, model, info, names)
         how: dict[str, Json] = {"maxOutputTokens": request.max_tokens}
@@ -63,7 +68,7 @@ class Gemini(Dialect):
             how["seed"] = request.seed
         if request.stop:
             how["stopSequences"] = list(request.stop)
-        if request.schema is not None and "schema" in info.cans and not request.tools:
+        if request.schema is not None:
             how["responseMimeType"] = "application/json"
             how["responseJsonSchema"] = dict(request.schema)
         if self._effort:
@@ -267,16 +272,16 @@ def error_of(
     """What an error means; None if it says no more than its status."""
     details = [d for d in error.get("details") or () if isinstance(d, dict)]
     if any(d.get("reason") == "API_KEY_INVALID" for d in details):
-        return NotAuthorized(why, "look at the key that key_env names")
+        return NotAuthorized(why, "look at its key or key_env in config.toml")
     if "token count" in why and "exceeds" in why:
         return TooBig(why, "a model with a larger window, or a smaller job")
     match error.get("status"):
         case "RESOURCE_EXHAUSTED":
-            return Busy(why, "it is tried again", wait or delay(details))
+            return Busy(why, "it is tried again", delay(details) if wait is None else wait)
         case "UNAVAILABLE" if status == 200:
             return Busy(why, "it is tried again", wait)
         case "UNAUTHENTICATED" | "PERMISSION_DENIED":
-            return NotAuthorized(why, "look at the key that key_env names")
+            return NotAuthorized(why, "look at its key or key_env in config.toml")
         case _:
             return None
 

@@ -5,6 +5,7 @@ fills in are read back at load, field by field, and anything else than what this
 say is refused.
 """
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -162,8 +163,16 @@ def checked(what: str, params: Any, known: dict[str, float]) -> None:
             raise OtherBuild(f"{what}.{name} reads {found}, not {value}: another layout")
 
 
+SPACING = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
+"""How an answer under a schema is spaced (llguidance's options). With its default a model that does
+not know what to say next may say spaces until its tokens are used up."""
+
+
 def grammar_of(schema: str) -> str:
     """A JSON schema as a grammar, by the library's own converter. Raises: ValueError."""
     import xllamacpp
 
-    return str(xllamacpp.json_schema_to_grammar(schema))
+    told = json.loads(schema)
+    if isinstance(told, dict):
+        told = {**told, "x-guidance": SPACING}
+    return str(xllamacpp.json_schema_to_grammar(json.dumps(told)))

@@ -16,11 +16,21 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from oros.abi.errors import BadReply, Corrupt, DeviceFailed, NoDevice, OrosError, TimedOut, TooBig
+from oros.abi.errors import (
+    BadReply,
+    Corrupt,
+    DeviceFailed,
+    NoDevice,
+    OrosError,
+    TimedOut,
+    TooBig,
+    Unsupported,
+)
 from oros.abi.grants import Usage
 from oros.abi.message import Json
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, Progress, TextDelta
 from oros.drivers.models.llamacpp.template import STOPS, turns_of
+from oros.drivers.wording import priced
 
 LOAD_SECONDS = 120.0
 IDLE = 300.0
@@ -80,12 +90,16 @@ class LlamaCppModel:
         self._keep = keep
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
-        """Stream an answer. Raises: DeviceFailed, TimedOut, TooBig, BadReply, Corrupt, NoDevice."""
+        """Stream an answer.
+
+        Raises: DeviceFailed, TimedOut, TooBig, BadReply, Corrupt, NoDevice, Unsupported (a schema,
+        a grammar or a chat template that the library does not know).
+        """
         async for progress in self._started():
             yield [progress]
         async with aclosing(self._asked(asked(request))) as lines:
             async for said in lines:
-                yield deltas(said)
+                yield deltas(said, self.info)
 
     async def _asked(self, body: Mapping[str, Json]) -> AsyncGenerator[Mapping[str, Json], None]:
         """What the worker says to a request, line by line. Raises: as `generate`."""
@@ -281,8 +295,8 @@ def read(line: bytes) -> Mapping[str, Json]:
     return said if isinstance(said, dict) else {}
 
 
-def deltas(said: Mapping[str, Json]) -> list[Delta]:
-    """What a line of the worker tells. Raises: TooBig, BadReply."""
+def deltas(said: Mapping[str, Json], info: ModelInfo) -> list[Delta]:
+    """What a line of the worker tells. Raises: TooBig, Unsupported, BadReply."""
     match said:
         case {"text": str(text)}:
             return [TextDelta(text)]
@@ -291,7 +305,7 @@ def deltas(said: Mapping[str, Json]) -> list[Delta]:
         case {"waits": _}:
             return [Progress("waiting for its turn", 0, 0)]
         case {"done": "stop" | "length" as finish, "usage": [int(read), int(made), int(cached)]}:
-            return [Finished(finish, Usage(read, made, cached, 0))]
+            return [Finished(finish, priced(Usage(read, made, cached), info))]
         case _:
             raise refusal(said)
 
@@ -301,4 +315,6 @@ def refusal(said: Mapping[str, Json]) -> OrosError:
     why = str(said.get("why") or said)[:300]
     if said.get("error") == "context":
         return TooBig(why, "a smaller job, or a model with a larger window")
+    if said.get("error") == "refused":
+        return Unsupported(why, "the library can't do it; asked again it will say the same")
     return BadReply(f"the model's worker refused: {why}")

@@ -24,6 +24,9 @@ SMALLEST = 2048
 UNIFIED = 256
 """The library rounds the size of its cache up to this many tokens."""
 
+NO_JSON = "!"
+"""How no JSON begins."""
+
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
 """Of a sampled answer (temperature > 0): as llama.cpp's own server has them."""
 
@@ -79,16 +82,10 @@ class Sampler:
         """Go on after a token that stands already; False if the grammar has no place for it."""
         if self._grammar is None:
             return True
-        if not self._fits(token):
+        if not fits(self._ffi, self._lib, self._grammar, self._one, token):
             return False
         self._lib.llama_sampler_accept(self._grammar, token)
         return True
-
-    def _fits(self, token: int) -> bool:
-        self._one[0].id, self._one[0].logit = token, 0.0
-        array = self._ffi.new("token_array *", {"data": self._one, "size": 1, "selected": -1})
-        self._lib.llama_sampler_apply(self._grammar, array)
-        return bool(self._one[0].logit > -1e30)
 
     def sample(self, context: Any, row: int) -> int:
         """The next token. A whole vocabulary goes through the grammar only if it must."""
@@ -103,6 +100,14 @@ class Sampler:
             self._lib.llama_sampler_free(self._bound)
         self._lib.llama_sampler_free(self._final)
         self._final = self._bound = self._grammar = None
+
+
+def fits(ffi: Any, lib: Any, grammar: Any, one: Any, token: int) -> bool:
+    """Whether a grammar has a place for a token; `one`: room for it (a `token_data[1]`)."""
+    one[0].id, one[0].logit = token, 0.0
+    array = ffi.new("token_array *", {"data": one, "size": 1, "selected": -1})
+    lib.llama_sampler_apply(grammar, array)
+    return bool(one[0].logit > -1e30)
 
 
 class Engine:
@@ -177,10 +182,15 @@ class Engine:
         """The bytes that a token stands for; none for a special one."""
         known = self._pieces.get(token)
         if known is None:
-            room = self._ffi.new("char[]", 256)
-            size = self._lib.llama_token_to_piece(self._vocab, token, room, 256, 0, 0)
-            known = self._pieces[token] = bytes(self._ffi.buffer(room, max(0, size)))
+            known = self._pieces[token] = self._spelled(token, 256)
         return known
+
+    def _spelled(self, token: int, room: int) -> bytes:
+        data = self._ffi.new("char[]", room)
+        size = self._lib.llama_token_to_piece(self._vocab, token, data, room, 0, 0)
+        if size < 0:
+            return self._spelled(token, -size)
+        return bytes(self._ffi.buffer(data, size))
 
     def ends(self, token: int) -> bool:
         """Whether the model ends its answer with this token."""
@@ -264,7 +274,15 @@ class Engine:
             found = self._lib.llama_sampler_init_grammar(self._vocab, text, b"root")
         if not found:
             raise Refused("a grammar that can't be read")
+        if schema and self._unbound(found):
+            self._lib.llama_sampler_free(found)
+            raise Refused("no grammar for this schema: it has something that is not known")
         return found
+
+    def _unbound(self, grammar: Any) -> bool:
+        """Whether anything passes: what the library gives for a schema that it can't read."""
+        one = self._ffi.new("token_data[1]")
+        return fits(self._ffi, self._lib, grammar, one, self.tokens(NO_JSON)[0])
 
     def sample(self, sampler: Sampler, row: int) -> int:
         """The next token after the input `row` of the last step, which had `out`."""

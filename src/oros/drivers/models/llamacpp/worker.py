@@ -34,6 +34,12 @@ LINE = 64 << 20
 SHARE = 4
 """What part of the free memory the cache may take, beyond one window."""
 
+BACKLOG = 4096
+"""Connections that may wait for a step to end; one too many would not be told, but fail."""
+
+LONGEST = 256
+"""Bytes of a token, at most: so much text does not fit, and need not be cut into tokens first."""
+
 BEAT = 5.0
 """Seconds after which an answer that waits for its turn says so."""
 
@@ -90,12 +96,14 @@ class Worker:
     # ---- connections -----------------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket) -> None:
-        try:
-            sock, _ = listener.accept()
-        except OSError:
-            return
-        sock.settimeout(0)
-        self._selector.register(sock, selectors.EVENT_READ, Client(sock))
+        """Take all that came during a step."""
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.settimeout(0)
+            self._selector.register(sock, selectors.EVENT_READ, Client(sock))
 
     def _attend(self, client: Client) -> None:
         """Read what came and write what is left to write."""
@@ -162,8 +170,11 @@ class Worker:
 
     def _generate(self, client: Client, asked: Json) -> None:
         turns = [(str(role), str(text)) for role, text in asked["turns"]]
+        window, size = self._loop.window, sum(len(text) for _, text in turns)
+        if size > window * LONGEST:
+            why = f"{size} characters exceed the context of {window} tokens"
+            return self._tell(client, error="context", why=why, last=True)
         prompt = self._prompts.of(turns, asked["partial"], asked["owner"])
-        window = self._loop.window
         if len(prompt.tokens) >= window:
             why = f"{len(prompt.tokens)} tokens exceed the context of {window}"
             return self._tell(client, error="context", why=why, last=True)
@@ -259,7 +270,7 @@ def main(options: Json) -> None:
     worker = Worker(options, Engine(settings))
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(options["socket"])
-    listener.listen(64)
+    listener.listen(BACKLOG)
     worker.serve(listener)
     os._exit(0)
 

@@ -17,7 +17,7 @@ from oros.abi.ports import AskDelta, Delta, ModelInfo, ModelRequest, ReasoningDe
 from oros.drivers.frames import Frames, Lines
 from oros.drivers.media import shown
 from oros.drivers.streaming import Dialect, Fold
-from oros.drivers.wording import GO_ON, Ids, args_of, base64_of, over_window, priced, size
+from oros.drivers.wording import GO_ON, Ids, args_of, base64_of, over_window, priced, size, worded
 
 BY = "ollama"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -55,7 +55,13 @@ class Ollama(Dialect):
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def body(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
-        """The body of a request."""
+        """The body of a request.
+
+        A `format` binds every word that the model says, so that it can call no tool: beside tools
+        a schema is told in words.
+        """
+        if request.tools or "schema" not in info.cans:
+            request = worded(request)
         options: dict[str, Json] = {
             "num_ctx": info.window,
             "num_predict": request.max_tokens,
@@ -75,7 +81,7 @@ class Ollama(Dialect):
         }
         if request.tools:
             body["tools"] = tools_of(request)
-        elif request.schema is not None and "schema" in info.cans:
+        if request.schema is not None:
             body["format"] = dict(request.schema)
         if self._effort:
             body["think"] = self._effort

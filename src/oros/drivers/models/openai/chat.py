@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from oros.abi.events import Finish
 from oros.abi.ids import BlobId
@@ -21,7 +22,7 @@ from oros.drivers.models.openai.answer import (
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import OTHER_LIMIT
-from oros.drivers.wording import GO_ON, Ids
+from oros.drivers.wording import GO_ON, Ids, worded
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
@@ -45,6 +46,8 @@ class Chat(OpenAIDialect):
     def parameters(self, request: ModelRequest, model: str, info: ModelInfo) -> dict[str, Json]:
         """The body of a request, before what this server takes no more is left out."""
         quirks = self.quirks
+        if quirks.shape == "object" or "response_format" in self.without:  # or knows no schemas
+            request = replace(request, messages=worded(request).messages)
         limit = quirks.limit if quirks.limit not in self.without else OTHER_LIMIT[quirks.limit]
         body: dict[str, Json] = {
             "model": model,
@@ -91,6 +94,10 @@ class Chat(OpenAIDialect):
             found["priority"] = request.nice * quirks.nice
         if request.affinity and quirks.kept:
             found["prompt_cache_key"] = f"oros-{request.affinity}"
+        if quirks.slots:
+            found["cache_prompt"] = True
+            if (slot := self.places.of(request.affinity)) is not None:
+                found["id_slot"] = slot
         return found
 
     def shape(self, schema: Mapping[str, Json]) -> Json:
@@ -131,18 +138,7 @@ def conversation(
             told[-1]["prefix"] = True
     elif last.role == "assistant" and last.partial:
         told.append({"role": "user", "content": GO_ON})
-    if request.schema is not None and quirks.shape == "object":
-        in_words(request.schema, told)
     return told
-
-
-def in_words(schema: Mapping[str, Json], told: list[dict[str, Json]]) -> None:
-    """Tell a schema to a model whose server knows only "any object"."""
-    words = f"Answer with one JSON object of this JSON Schema: {json.dumps(schema)}"
-    if told[0]["role"] == "system":
-        told[0]["content"] += f"\n\n{words}"
-    else:
-        told.insert(0, {"role": "system", "content": words})
 
 
 class Teller:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from oros.abi.errors import NoDevice, NotAuthorized, OrosError, TooBig
 from oros.abi.message import Json
 from oros.abi.ports import ModelInfo, ModelRequest
+from oros.drivers.models.openai.places import Places
 from oros.drivers.models.openai.quirks import Quirks
 from oros.drivers.models.openai.refusals import Without, error_of, refused_in
 from oros.drivers.streaming import Dialect
@@ -27,6 +28,7 @@ class OpenAIDialect(Dialect):
         self.model = model
         self.effort = effort
         self.without: set[str] = set()
+        self.places = Places()
 
     def path(self, model: str) -> str:  # noqa: ARG002 - here it is in the body
         """One for all models."""
@@ -50,7 +52,8 @@ class OpenAIDialect(Dialect):
     ) -> OrosError | None:
         """A parameter to go without, the window, an empty account; in a stream, any error."""
         if status in (400, 422) and (name := refused_in(error)):
-            return Without(name, why)
+            again = name == "strict" and name in self.without  # the schema itself is refused
+            return Without("response_format" if again else name, why)
         found = error_of(why, status, error, wait)
         return found if status == 200 or isinstance(found, TooBig | NotAuthorized) else None
 

@@ -25,6 +25,7 @@ class Quirks:
     `ids`: calls have ids of that many letters and digits; 0 takes any.
     `nice`: by what a process's niceness is multiplied to be a priority; 0 for none.
     `kept`: takes a key of a conversation, to send it where its prefix is cached.
+    `slots`: tells of its slots, and takes the number of one.
     """
 
     platform: str
@@ -41,6 +42,7 @@ class Quirks:
     ids: int = 0
     nice: int = 0
     kept: bool = False
+    slots: bool = False
 
 
 PLATFORMS: dict[str, Quirks] = {
@@ -52,7 +54,7 @@ PLATFORMS: dict[str, Quirks] = {
                owed=True, begun="prefix", seed=""),
         Quirks("groq", ("api.groq.com",), limit="max_completion_tokens", thoughts="reasoning"),
         Quirks("llama.cpp", grammar="grammar", shape="plain", thoughts="reasoning_content",
-               begun="plain"),
+               begun="plain", slots=True),
         Quirks("lmstudio", shape="plain", begun="plain"),
         Quirks("mistral", ("api.mistral.ai",), seed="random_seed", usage=False,
                thoughts="thinking", begun="prefix", ids=9),

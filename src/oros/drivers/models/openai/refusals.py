@@ -13,9 +13,11 @@ OTHER_LIMIT = {
 }
 OPTIONAL = (
     *("temperature", "seed", "random_seed", "stop", "stream_options", "strict", "priority"),
-    *("prompt_cache_key", "include", "reasoning_effort", "summary", *OTHER_LIMIT),
+    *("prompt_cache_key", "include", "reasoning_effort", "summary", "response_format"),
+    *OTHER_LIMIT,
 )
-"""What an answer can do without; `stop` is then watched here, a limit has another name."""
+"""What an answer can do without; `stop` is then watched here, a limit has another name, a schema
+is told in words."""
 
 REFUSING = re.compile(
     r"support|unknown|unrecogni[sz]ed|unexpected|permitted|allowed|extra|not enabled"
@@ -36,13 +38,14 @@ def refused_in(error: Mapping[str, Json]) -> str | None:
     """The optional parameter that a refusal names; None if it is about something else."""
     why = str(error.get("message"))
     param = str(error.get("param") or "")
+    refusing = REFUSING.search(why)
+    if refusing and ("schema for response_format" in why or "text.format.schema" in param):
+        return "strict"
     for name in OPTIONAL:
         if name in param.split("."):
             return name
-    if not REFUSING.search(why):
+    if not refusing:
         return None
-    if "schema for response_format" in why or "text.format.schema" in param:
-        return "strict"
     return next((n for n in OPTIONAL if re.search(rf"\b{n}\b", why, re.IGNORECASE)), None)
 
 
