@@ -5,6 +5,7 @@ import json
 import struct
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
@@ -18,6 +19,7 @@ from oros.kernel.kernel import Kernel
 from oros.kernel.machine import World
 from oros.sdk.testing.memory import Disk, MemoryStore
 from oros.sdk.testing.scripted import ScriptedModel
+from oros.services.apps.programs import Programs
 from oros.services.console import Console
 from oros.services.doors.desk import Desk
 from oros.services.doors.keys import Keys, Wish
@@ -106,9 +108,12 @@ def other(name: str, script, cans=CANS, price=(0, 0, 0), window=32768, **more) -
 @asynccontextmanager
 async def opened(
     script, cans=CANS, price=(0, 0, 0), window=32768, disk=None, slots=2, others=(), names=None,
-    kind=ScriptedModel, **more,
+    kind=ScriptedModel, folder=Path("nothing"), **more,
 ):  # fmt: skip
-    """Open doors, for the time of the block. `names`: what aliases and fallbacks there are."""
+    """Open doors, for the time of the block. `names`: what aliases and fallbacks there are.
+
+    `folder`: that of the person's own programs.
+    """
     disk, clock = disk or Disk(), WallClock()
     info = ModelInfo("scripted", window, slots, cans, price)
     model = kind(script, info, clock, **more)
@@ -127,14 +132,19 @@ async def opened(
     def listed():
         return {n: names.means(n) for n in (*models, *(a for a in names.aliases if a != "alias"))}
 
+    own = Programs(folder)
+
+    def program(name, model):
+        return STEPS if name in ("", "steps") else own(name, model)
+
     world = World(
-        store, clock, SystemRandom(), named, lambda s: None, lambda n, m: STEPS, SHAPES, ways=ways
+        store, clock, SystemRandom(), named, lambda s: None, program, SHAPES, ways=ways
     )  # fmt: skip
     kernel = Kernel(world)
     kernel.boot(Program("shell", "test", "steps", "You are pid 1.", (), standing=True))
     console = Console(kernel, "1")
     failed: list = []
-    desk = Desk(kernel.m, Keys(kernel.m, store), console.hub, listed, Vectors())
+    desk = Desk(kernel.m, Keys(kernel.m, store), console.hub, listed, own.listed, Vectors())
     doors = Doors(desk, failed.append)
     async with asyncio.TaskGroup() as tasks:
         run = tasks.create_task(kernel.run())

@@ -333,6 +333,33 @@ def test_a_program_that_waits_for_its_user_says_so() -> None:
     assert "waits for its user: Which one?" in run(story, script)
 
 
+def test_a_program_of_ones_own_is_offered_as_the_machines_are(tmp_path) -> None:
+    text = 'name = "{}"\nabout = ""\nshape = "{}"\nprompt = "You are {}."\n'
+    for name, shape in (("look", "steps"), ("inner", "reader"), ("else", "code")):
+        (tmp_path / f"{name}.toml").write_text(text.format(name, shape, name))
+    (tmp_path / "broken.toml").write_text("name = ")
+
+    async def names(door, secret):
+        async with door.session(secret) as http, http.get(f"{door.url}/v1/models") as got:
+            return [m["id"] for m in (await got.json())["data"] if m["id"].startswith("oros/")]
+
+    async def story(door):
+        body = {**HELLO, "model": "oros/look"}
+        assert text_of((await door.post("/v1/chat/completions", body))[1]) == "Hello, you there!"
+        assert door.model.requests[-1].messages[0].text.startswith("You are look.")
+        assert (await door.post("/v1/chat/completions", {**body, "model": "oros/inner"}))[0] == 404
+        assert (await names(door, door.secret)) == [
+            "oros/code",
+            "oros/steps",
+            "oros/else",
+            "oros/look",
+        ]
+        assert (await names(door, await door.key("one", apps=("l*",)))) == ["oros/look"]
+        assert (await names(door, await door.key("none"))) == []
+
+    run(story, folder=tmp_path)
+
+
 def test_a_key_without_apps_opens_no_program() -> None:
     async def story(door):
         secret = await door.key("plain")

@@ -82,6 +82,19 @@ def test_doors_and_keys_are_there_after_kill_9(machine) -> None:
         post(url, key)
 
 
+def test_a_program_of_ones_own_is_a_model_at_the_doors(machine) -> None:
+    url = machine.json("serve", "--port", "0")["url"]
+    key = machine.json("keys", "add", "editor", "--apps", "look")["key"]
+    body = {**HELLO, "model": "oros/look"}
+    assert post(url, key, body)[0] == 404
+    (machine.home / "programs").mkdir()
+    text = 'name = "look"\nabout = ""\nshape = "steps"\nprompt = "You look."\n'
+    (machine.home / "programs" / "look.toml").write_text(text)
+    status, found = post(url, key, body)
+    assert (status, said(found).strip()) == (200, "echo: one two")
+    assert "look" in {p["program"] for p in machine.json("ps", "-a")}
+
+
 def test_nothing_is_open_unless_it_is_wanted_and_the_socket_serves_too(machine) -> None:
     assert machine.oros("boot").returncode == 0
     assert machine.client().query("doors") == {"url": "", "listen": ""}

@@ -109,7 +109,7 @@ async def serve(home: Path, parts: Parts | None = None) -> None:
         console.queries |= models.queries() | apps_of.queries(apps, vault)
         console.longs |= models.longs() | apps_of.longs(apps, vault)
         console.longs |= Adding(home, vault.value, models.configure).longs()
-        door = doors_of.made(console, models.names, mind, config.door.listen)
+        door = doors_of.made(console, models.names, own.listed, mind, config.door.listen)
         notes = Notes(kernel.m, kernel.request, store, noter(config, world.model))
         keep = (mind.memory.keep, devices.indexes.keep, notes.keep, audit.keep, door.keep)
         gate = Gate(console, home, more=door.doors.routes())

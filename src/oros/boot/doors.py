@@ -10,16 +10,16 @@ from oros.abi.ports import Store
 from oros.boot.memory import Mind
 from oros.gate.doors import Doors, address
 from oros.services.console import Console, Long, Query, Report
-from oros.services.doors.desk import Desk, Names
+from oros.services.doors.desk import Desk, Names, Programs
 from oros.services.doors.keys import Keys, Wish
 
 LISTEN = "doors.listen"
 
 
-def made(console: Console, names: Names, mind: Mind, listen: str) -> "Door":
+def made(console: Console, names: Names, programs: Programs, mind: Mind, listen: str) -> "Door":
     """The doors of a machine, and what a person may ask of them."""
     m = console.kernel.m
-    behind = Desk(m, Keys(m, m.world.store), console.hub, names, mind.embedder)
+    behind = Desk(m, Keys(m, m.world.store), console.hub, names, programs, mind.embedder)
     door = Door(behind, m.world.store, listen, console.halt)
     console.queries |= door.queries()
     console.longs |= door.longs()

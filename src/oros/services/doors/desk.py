@@ -1,18 +1,18 @@
 """The desk behind the doors: what a key opens, one request after another, whatever the dialect."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from oros.abi.errors import Busy, Invalid, NoDevice, OrosError
 from oros.abi.events import Exited, Reaped, Spawned
 from oros.abi.grants import NO_LIMITS, Limits, Usage
 from oros.abi.ids import Pid
+from oros.abi.manifest import Program
 from oros.abi.ports import Embedder, ModelInfo
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging.context import size
-from oros.services.apps.programs import builtin
 from oros.services.doors import jobs
 from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
@@ -29,6 +29,9 @@ OFFERED = ("steps", "code")
 Names = Callable[[], Mapping[str, Sequence[str]]]
 """The names of models that can be asked now, with the models that each is a name for, in full."""
 
+Programs = Callable[[], Iterable[Program]]
+"""The programs there are now: the machine's, and the person's own."""
+
 
 class Desk:
     """What the doors ask of the machine."""
@@ -39,10 +42,12 @@ class Desk:
         keys: Keys,
         hub: Hub,
         names: Names,
+        programs: Programs,
         embedder: Embedder | None,
     ) -> None:
         self.keys = keys
-        self._m, self._hub, self._names, self._embedder = machine, hub, names, embedder
+        self._m, self._hub, self._embedder = machine, hub, embedder
+        self._names, self._programs = names, programs
         self._open: Counter[Pid] = Counter()
 
     @property
@@ -53,7 +58,8 @@ class Desk:
     def models(self, key: Key) -> list[str]:
         """The names that a key may ask, programs too."""
         found = [n for n in self._names() if key.gives(n)]
-        programs = [p.name for p in builtin().values() if p.shape in OFFERED and not p.standing]
+        there = self._programs() if key.apps else ()  # files are read for it
+        programs = [p.name for p in there if p.shape in OFFERED and not p.standing]
         return found + [f"{jobs.PREFIX}{p}" for p in programs if key.runs(p)]
 
     def limits(self, key: Key) -> Limits:
