@@ -12,7 +12,7 @@ import aiohttp
 from oros.abi.errors import NoDevice
 from oros.abi.manifest import Program
 from oros.abi.ports import ModelInfo
-from oros.boot.names import Names
+from oros.boot.names import Names, suited
 from oros.drivers.clock.wall import SystemRandom, WallClock
 from oros.gate.doors import Doors
 from oros.kernel.kernel import Kernel
@@ -137,8 +137,12 @@ async def opened(
     def program(name, model):
         return STEPS if name in ("", "steps") else own(name, model)
 
+    def better(model, program, name):
+        return suited(model, program, name, models.values())
+
     world = World(
-        store, clock, SystemRandom(), named, lambda s: None, program, SHAPES, ways=ways
+        store, clock, SystemRandom(), named, lambda s: None, program, SHAPES, ways=ways,
+        suited=better,
     )  # fmt: skip
     kernel = Kernel(world)
     kernel.boot(Program("shell", "test", "steps", "You are pid 1.", (), standing=True))

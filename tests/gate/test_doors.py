@@ -7,7 +7,7 @@ import json
 
 import aiohttp
 import pytest
-from tests.gate.open_door import opened, until
+from tests.gate.open_door import CANS, opened, other, until
 
 from oros.abi.errors import Busy, Invalid, NoSpace, NotAuthorized, TooBig, Unreachable
 from oros.abi.grants import Limits
@@ -24,6 +24,7 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 TWO = Answer(
     "Let me look. ", (Ask("a", "weather", {"city": "Bonn"}), Ask("b", "weather", {"city": "Köln"}))
 )
+LOOK = 'name = "look"\nabout = ""\nshape = "steps"\nprompt = "You look."\nneeds = ["sight"]\n'
 PIXEL = base64.b64encode(b"\x89PNG pixel").decode()
 
 
@@ -358,6 +359,39 @@ def test_a_program_of_ones_own_is_offered_as_the_machines_are(tmp_path) -> None:
         assert (await names(door, await door.key("none"))) == []
 
     run(story, folder=tmp_path)
+
+
+@pytest.mark.parametrize("models", [("*",), ("scripted", "seeing"), ("seeing",)])
+def test_a_program_begins_on_a_model_that_has_what_it_needs(tmp_path, models) -> None:
+    (tmp_path / "look.toml").write_text(LOOK)
+    seeing = other("seeing", "I saw it.")
+    blind = other("blind", "I can't see.", CANS - {"image"})
+
+    async def story(door):
+        secret = await door.key("one", apps=("*",), models=models)
+        async with door.session(secret) as http:
+            body = {**HELLO, "model": "oros/look"}
+            async with http.post(f"{door.url}/v1/chat/completions", json=body) as got:
+                assert text_of(await got.json()) == "I saw it."
+
+    run(story, others=[blind, seeing], cans=CANS - {"image"}, folder=tmp_path)
+    assert len(seeing.requests) == 1
+
+
+def test_a_key_whose_models_lack_what_a_program_needs_is_told_so(tmp_path) -> None:
+    (tmp_path / "look.toml").write_text(LOOK)
+
+    async def story(door):
+        secret = await door.key("one", apps=("*",), models=("scripted",))
+        async with door.session(secret) as http:
+            body = {**HELLO, "model": "oros/look"}
+            async with http.post(f"{door.url}/v1/chat/completions", json=body) as got:
+                assert got.status == 400
+                why = error_of(await got.json())
+        assert "look needs sight, and scripted has not" in why
+        assert "seeing" not in why
+
+    run(story, others=[other("seeing", "")], cans=CANS - {"image"}, folder=tmp_path)
 
 
 def test_a_key_without_apps_opens_no_program() -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from oros.abi.errors import Busy, Invalid, NoDevice, OrosError
+from oros.abi.errors import Busy, Invalid, NoDevice, OrosError, Unsupported
 from oros.abi.events import Exited, Reaped, Spawned
 from oros.abi.grants import NO_LIMITS, Limits, Usage
 from oros.abi.ids import Pid
@@ -13,6 +13,7 @@ from oros.abi.ports import Embedder, ModelInfo
 from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging.context import size
+from oros.scheduling import needs
 from oros.services.doors import jobs
 from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
@@ -84,34 +85,43 @@ class Desk:
             if not wanted.messages:
                 tell([Begun(row.pid, self.now), Said()])
             elif wanted.model.startswith(jobs.PREFIX):
-                model = self._model(asker)
+                model = self._model(asker, wanted.model)
                 await jobs.work(self._m, self._hub, asker, model, wanted, tell)
             else:
                 await think(self._m, asker, wanted, tell)
 
-    def _model(self, who: Asker) -> str:
-        """The name of the model that programs of a key use: the key's, else the first it opens.
+    def _model(self, who: Asker, asked: str) -> str:
+        """The model that a program of a key begins on, by name: one that has what it needs.
 
-        Raises: NoDevice.
+        The key's, else the first that it opens; a key that opens all has what the machine gives.
+        Raises: NoDevice; Unsupported, with what is lacking; what `World.program` raises.
         """
+        world, name, lacking = self._m.world, asked.removeprefix(jobs.PREFIX), ""
         if who.limits.models is None:
-            return who.row.model
-        for name in (who.row.model, *self._names()):
+            model = world.model(who.row.model)
+            return world.suited(model, world.program(name, model), "").info.name
+        for each in (who.row.model, *self._names()):
             with suppress(OrosError):
-                if who.limits.opens(self._m.world.model(name).info.name):
-                    return name
+                model = world.model(each)
+                if who.limits.opens(model.info.name):
+                    missing = needs.lacks(model.info, world.program(name, model))
+                    if not missing:
+                        return each
+                    lacking = lacking or f"{', '.join(missing)}, and {model.info.name} has not"
+        if lacking:
+            raise Unsupported(f"{name} needs {lacking}", "nor has another model of this key")
         raise NoDevice(f"the key {who.key.name} opens no model that a program could use")
 
     def info(self, secret: str, name: str) -> ModelInfo:
         """What a model of a key is and can; a program has the window of its model.
 
-        Raises: NotAuthorized, NoDevice.
+        Raises: NotAuthorized, and as `_model` does.
         """
         key, row = self.keys.of(secret)
         self._check(key, name)
         if not name.startswith(jobs.PREFIX):
             return self._m.world.model(name).info
-        model = self._model(Asker(key, row, self.limits(key)))
+        model = self._model(Asker(key, row, self.limits(key)), name)
         return ModelInfo(name, self._m.world.model(model).info.window)
 
     def _check(self, key: Key, name: str) -> None:
