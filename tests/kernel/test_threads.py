@@ -108,6 +108,24 @@ def test_children_of_a_spawn_share_program_and_tools_verbatim() -> None:
     assert shared >= goal - 2, "up to the first word that differs"
 
 
+def test_a_tree_names_itself_and_each_process_is_one_of_it() -> None:
+    def script(users, results):
+        if users == ["lead"] and not results:
+            return call("spawn", goal="part")
+        return Answer("done")
+
+    async def story(kernel, setup):
+        first, other = await start(kernel, "lead"), await start(kernel, "alone")
+        await ended(kernel, first)
+        child = next(r.pid for r in (*kernel.m.done.values(), *kernel.m.table) if r.ppid == first)
+        await ended(kernel, child)
+        await ended(kernel, other)
+        who = {r.affinity for r in setup.model.requests}
+        assert who == {f"{first}/{first}", f"{first}/{child}", f"{other}/{other}"}
+
+    play(story, script, slots=2)
+
+
 def test_eight_copies_share_the_whole_conversation_verbatim() -> None:
     """What a fork's copies send is equal up to their own goals, to the byte."""
 

@@ -173,7 +173,8 @@ class ModelRequest:
     """One generation.
 
     If the last message is an assistant's partial one, the answer goes on from it. `affinity` names
-    who asks (a prefix cache may be kept for it); `stop` strings end the answer and are not part of
+    who asks (a prefix cache may be kept for it), behind a `/` where others of its tree begin alike,
+    as `TREE/ONE`; `stop` strings end the answer and are not part of
     it; `schema` or `grammar` (GBNF) bound it where the model can. `nice`: 0 is foreground, for
     servers that have priorities; `fetch` gives the bytes of pictures and sounds.
     """

@@ -135,8 +135,8 @@ def request_of(
     m: Machine, process: Process, act: Think, info: ModelInfo, most: int
 ) -> ModelRequest:
     """The request; the seed makes a retry of the same turn differ from the last."""
-    kin, specs = str(process.pid), tools.offered(act.calls, m.index if "call" in act.calls else "")
-    told = translate.told(act.messages, info.cans)
+    kin, index = f"{process.root}/{process.pid}", m.index if "call" in act.calls else ""
+    told, specs = translate.told(act.messages, info.cans), tools.offered(act.calls, index)
     nice, blobs = m.effective_nice(process), m.world.store.get_blob
     return ModelRequest(
         told, specs, most, act.temperature, process.seq, act.stop, act.schema, "", kin, nice, blobs

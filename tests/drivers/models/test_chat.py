@@ -7,13 +7,14 @@ import pytest
 from tests.drivers.models.chat import ChatDialect
 from tests.drivers.models.conformance import Conformance
 from tests.drivers.models.playing import INFO, LOOK, SCHEMA, Cases, answer, asking, served
+from tests.drivers.models.responses import ResponsesDialect
 from tests.drivers.models.served import Counts, Fault, Turn
 
 from oros.abi.errors import BadReply, Busy, NoDevice, NotAuthorized, OrosError, Unsupported
 from oros.abi.message import Ask, ImagePart, Message, ReasoningPart, TextPart, say
 from oros.abi.ports import ModelRequest
 from oros.drivers.models.openai.chat import Chat
-from oros.drivers.models.openai.driver import OpenAIModel
+from oros.drivers.models.openai.driver import OpenAIModel, ResponsesModel
 from oros.drivers.models.openai.quirks import PLATFORMS, quirks_of
 from oros.paging.draft import Draft
 
@@ -102,6 +103,34 @@ def test_what_a_platform_does_not_take_is_not_sent() -> None:
     assert "seed" not in body(request, "deepseek")
     assert body(request, "llama.cpp")["grammar"] == "root ::= x"
     assert body(request, "xai")["prompt_cache_key"] == "oros-7"
+
+
+@pytest.mark.parametrize(
+    ("platform", "keys"),
+    [
+        ("openai", ["oros-7", "oros-7", "oros-3:beef"]),
+        ("xai", ["oros-7/8", "oros-7/9", "oros-3:beef"]),
+        ("generic", [None, None, None]),
+    ],
+)
+@pytest.mark.parametrize("dialect", [ChatDialect, ResponsesDialect])
+def test_what_begins_alike_is_sent_with_one_key(platform, keys, dialect) -> None:
+    """Whole requests, as a server gets them."""
+    kind = {ChatDialect: OpenAIModel, ResponsesDialect: ResponsesModel}[dialect]
+
+    def make(url, info, key, idle):
+        return kind(info.name, f"{url}/v1", "m", info=info, key=key, idle=idle, platform=platform)
+
+    class Case(Cases):
+        @served
+        async def sent(self, model, server):
+            for who in ("7/8", "7/9", "3:beef"):
+                await answer(model, asking(affinity=who))
+            sent = [json.loads(r.body).get("prompt_cache_key") for r in server.requests]
+            assert sent == keys
+
+    Case.dialect = dialect(make)
+    Case().sent()
 
 
 def test_background_work_gives_way_at_servers_that_have_priorities() -> None:

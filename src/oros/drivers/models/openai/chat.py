@@ -92,8 +92,7 @@ class Chat(OpenAIDialect):
             found[quirks.grammar] = request.grammar
         if request.nice and quirks.nice:
             found["priority"] = request.nice * quirks.nice
-        if request.affinity and quirks.kept:
-            found["prompt_cache_key"] = f"oros-{request.affinity}"
+        found |= self.kept(request)
         if quirks.slots:
             found["cache_prompt"] = True
             if (slot := self.places.of(request.affinity)) is not None:

@@ -43,6 +43,12 @@ class OpenAIDialect(Dialect):
         found = self.parameters(request, model, info)
         return {k: v for k, v in found.items() if k not in self.without}
 
+    def kept(self, request: ModelRequest) -> dict[str, Json]:
+        """The key for what begins alike, where the platform takes one."""
+        kind, who = self.quirks.kept, request.affinity
+        kin = who.partition("/")[0] if kind == "tree" else who
+        return {"prompt_cache_key": f"oros-{kin}"} if kind and kin else {}
+
     def headers(self, key: str | None) -> dict[str, str]:
         """The key."""
         return {"Authorization": f"Bearer {key}"} if key else {}

@@ -53,7 +53,8 @@ class OpenAIModel(StreamingModel):
         if self._asks:
             await self._ask()
         with self._places.taken(request.affinity) as place:
-            asked = request if place is not None else replace(request, affinity="")
+            lost = place is None and self._places.count > 0  # a slot of before may be another's
+            asked = replace(request, affinity="") if lost else request
             async with aclosing(super().generate(asked)) as batches:  # type: ignore[type-var]  # a generator
                 async for batch in batches:
                     if place is not None and isinstance(batch[-1], Finished):

@@ -24,7 +24,8 @@ class Quirks:
     standing last ("plain"), or not at all.
     `ids`: calls have ids of that many letters and digits; 0 takes any.
     `nice`: by what a process's niceness is multiplied to be a priority; 0 for none.
-    `kept`: takes a key of a conversation, to send it where its prefix is cached.
+    `kept`: takes a key, to send what begins alike where that is cached: one for each conversation,
+    or one for each tree of processes, which begin with the same program and tools.
     `slots`: tells of its slots, and takes the number of one.
     """
 
@@ -41,7 +42,7 @@ class Quirks:
     begun: Literal["", "plain", "prefix", "continue"] = ""
     ids: int = 0
     nice: int = 0
-    kept: bool = False
+    kept: Literal["", "asker", "tree"] = ""
     slots: bool = False
 
 
@@ -49,7 +50,7 @@ PLATFORMS: dict[str, Quirks] = {
     q.platform: q
     for q in (
         Quirks("generic", begun="plain"),
-        Quirks("openai", ("api.openai.com",), limit="max_completion_tokens"),
+        Quirks("openai", ("api.openai.com",), limit="max_completion_tokens", kept="tree"),
         Quirks("deepseek", ("api.deepseek.com",), shape="object", thoughts="reasoning_content",
                owed=True, begun="prefix", seed=""),
         Quirks("groq", ("api.groq.com",), limit="max_completion_tokens", thoughts="reasoning"),
@@ -62,7 +63,7 @@ PLATFORMS: dict[str, Quirks] = {
         Quirks("sglang", shape="plain", thoughts="reasoning_content", begun="continue", nice=-1),
         Quirks("together", ("api.together.xyz", "api.together.ai"), shape="plain"),
         Quirks("vllm", shape="plain", thoughts="reasoning", begun="continue", nice=1),
-        Quirks("xai", ("api.x.ai",), limit="max_completion_tokens", apart=True, kept=True),
+        Quirks("xai", ("api.x.ai",), limit="max_completion_tokens", apart=True, kept="asker"),
     )
 }  # fmt: skip
 

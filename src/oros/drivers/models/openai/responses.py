@@ -47,8 +47,7 @@ class Responses(OpenAIDialect):
         last = request.messages[-1]
         if last.role == "assistant" and last.partial:
             body["input"].append({"type": "message", "role": "user", "content": GO_ON})
-        if request.affinity and self.quirks.kept:
-            body["prompt_cache_key"] = f"oros-{request.affinity}"
+        body |= self.kept(request)
         if request.nice and self.quirks.nice:
             body["priority"] = request.nice * self.quirks.nice
         if request.tools:
