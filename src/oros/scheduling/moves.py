@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from oros.abi.errors import OrosError
 from oros.abi.labels import Label
 from oros.abi.ports import ModelInfo
+from oros.scheduling.pace import SPREAD
 
 PATIENCE = 30.0
 """Seconds that a process which could move waits for a server that is busy."""
@@ -52,8 +53,12 @@ def fits(info: ModelInfo, need: Need) -> bool:
 
 
 def delay(e: OrosError, tries: int, chance: float) -> float:
-    """Seconds until a call that failed is tried again: longer each time, as long as was asked."""
-    return max(min(MAX_BACKOFF, BACKOFF * 2.0**tries) * (0.5 + chance), e.retry_after or 0.0)
+    """Seconds until a call that failed is tried again: longer each time, no less than was asked.
+
+    `chance` in [0, 1) spreads both, so that many who were told one time don't come back at once.
+    """
+    asked = (e.retry_after or 0.0) * (1 + SPREAD * chance)
+    return max(min(MAX_BACKOFF, BACKOFF * 2.0**tries) * (0.5 + chance), asked)
 
 
 def gives_up(e: OrosError, tries: int, *, ways: bool) -> bool:
