@@ -113,8 +113,10 @@ def test_what_a_model_can_is_what_was_told_of_it_and_what_is_said() -> None:
 
 def test_a_file_of_weights(tmp_path) -> None:
     file = tmp_path / "own.gguf"
-    with pytest.raises(NoDevice, match="own"):
+    with pytest.raises(NoDevice, match="own") as lost:
         weights(file, {})
+    assert "models add" in lost.value.hint
+    assert "pull" not in lost.value.hint
     file.write_bytes(b"text")
     with pytest.raises(Corrupt, match="no GGUF"):
         weights(file, {})

@@ -103,9 +103,12 @@ def test_a_file_that_is_not_there_is_said_when_it_is_asked(tmp_path) -> None:
     models = machine(tmp_path / "home", '[models.mine]\ngguf = "/nowhere/x.gguf"\n')
 
     async def main() -> None:
-        with pytest.raises(NoDevice, match=r"/nowhere/x\.gguf"):
+        with pytest.raises(NoDevice, match=r"/nowhere/x\.gguf") as lost:
             async for _ in models("mine").generate(ModelRequest((say("user", "hi"),))):
                 pass
+        assert "path of mine in config.toml" in lost.value.hint
+        assert "models add" in lost.value.hint
+        assert "pull" not in lost.value.hint
         await models.close()
 
     asyncio.run(main())

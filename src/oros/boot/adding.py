@@ -146,7 +146,7 @@ def weights(file: Path, args: Mapping[str, Json]) -> dict[str, Json]:
     """The table of a file of weights. Raises: NoDevice, Corrupt, Invalid (a path from nowhere)."""
     if not file.is_absolute():
         raise Invalid(f"{file} is no whole path", "say it from the root")
-    check(file)
+    check(file, "oros models add FILE.gguf, with a GGUF file that is there")
     table: dict[str, Json] = {"gguf": str(file)}
     if args.get("window"):
         table["window"] = int(args["window"])

@@ -255,7 +255,9 @@ def own_model(name: str, own: RemoteModel, keep: Path | None) -> Model:
         name, own.window, own.slots or SLOTS, LOCAL_CANS, own.price or (0, 0, 0), own.small
     )
     path = Path(own.gguf).expanduser()
-    return ConstrainedModel(LlamaCppModel(path, info, keep=keep, gpu_layers=own.gpu_layers))
+    mend = f"mend the path of {name} in {FILE}, or oros models add FILE.gguf"
+    local = LlamaCppModel(path, info, keep=keep, gpu_layers=own.gpu_layers, mend=mend)
+    return ConstrainedModel(local)
 
 
 def remote_row(name: str, remote: RemoteModel) -> dict[str, Json]:

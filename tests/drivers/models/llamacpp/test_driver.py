@@ -178,8 +178,9 @@ def test_files_that_are_no_models(tmp_path) -> None:
         (tmp_path / "x.gguf").write_bytes(b"nothing")
         for path, kind in ((tmp_path / "none.gguf", NoDevice), (tmp_path / "x.gguf", Corrupt)):
             model = LlamaCppModel(path, INFO)
-            with pytest.raises(kind):
+            with pytest.raises(kind) as caught:
                 await answer(model, ModelRequest((say("user", "hi"),)))
+            assert caught.value.hint == "oros models pull"
             await model.close()
 
     asyncio.run(main())

@@ -62,7 +62,7 @@ GGUF = b"GGUF"
 class LlamaCppModel:
     """A GGUF file served by a worker process, which is started at the first use."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the configuration sets, by name
         self,
         path: Path,
         info: ModelInfo,
@@ -72,10 +72,12 @@ class LlamaCppModel:
         idle: float = IDLE,
         keep: Path | None = None,
         gpu_layers: int = -1,
+        mend: str = "oros models pull",
     ) -> None:
         """`keep`: a folder for what was read, so that the next worker need not read it anew.
 
         `gpu_layers` go to a graphics card where the library's build has one; -1 is all.
+        `mend`: what helps when the file is lost.
         """
         self.info = info
         self._path = path
@@ -88,6 +90,7 @@ class LlamaCppModel:
         self._ready = False
         self._starting = asyncio.Lock()
         self._keep = keep
+        self._mend = mend
 
     async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer.
@@ -134,7 +137,7 @@ class LlamaCppModel:
                 return
             if not alive:
                 await self._stop()
-                check(self._path)
+                check(self._path, self._mend)
                 self._folder = tempfile.mkdtemp(prefix="oros-llama-")
                 self._worker = await self._launch()
             loop = asyncio.get_running_loop()
@@ -253,15 +256,15 @@ def words_of(folder: str) -> str:
     return ""
 
 
-def check(path: Path) -> None:
-    """Look whether the file can be a model. Raises: NoDevice, Corrupt."""
+def check(path: Path, mend: str) -> None:
+    """Look whether the file can be a model. Raises: NoDevice, Corrupt, with what helps."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
     except OSError as e:
-        raise NoDevice(f"{path}: {e.strerror}", "oros models pull") from e
+        raise NoDevice(f"{path}: {e.strerror}", mend) from e
     if start != GGUF:
-        raise Corrupt(f"{path} is no GGUF file", "oros models pull")
+        raise Corrupt(f"{path} is no GGUF file", mend)
 
 
 LAST = frozenset(("done", "error", "tokens", "cells"))
