@@ -46,10 +46,14 @@ class OpenAIModel(StreamingModel):
             info = replace(info, cans=info.cans - {"resume"})
         super().__init__(said, base_url, said.model, info=info, key=key, idle=idle)
         self._places = said.places
-        self._asks = said.quirks.slots
+        self._slots = self._asks = said.quirks.slots
 
-    async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
+    def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer. Raises: as the port documents."""
+        return self._placed(request) if self._slots else super().generate(request)
+
+    async def _placed(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
+        """The same, in a slot of the server."""
         if self._asks:
             await self._ask()
         with self._places.taken(request.affinity) as place:
