@@ -9,11 +9,15 @@ from dataclasses import replace
 from typing import ClassVar
 
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, Quota
+from oros.drivers.answers import body_of
 from oros.drivers.models.openai.chat import Chat
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import quirks_of
 from oros.drivers.models.openai.responses import Responses
 from oros.drivers.streaming import IDLE, StreamingModel, parsed
+
+MOST = 1 << 20
+"""Bytes of what a server tells of itself, at most."""
 
 
 class OpenAIModel(StreamingModel):
@@ -71,7 +75,7 @@ class OpenAIModel(StreamingModel):
         url = f"{self._base.removesuffix('/v1')}/props"
         try:
             async with self._opened().get(url, headers=self._headers()) as reply:
-                told = await reply.read() if reply.status == 200 else b"null"
+                told = await body_of(reply, MOST) if reply.status == 200 else b"null"
         except (aiohttp.ClientError, TimeoutError):
             return
         self._asks = False
