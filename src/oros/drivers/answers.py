@@ -25,6 +25,8 @@ CONNECT = 10.0
 """Seconds until a server has taken a connection."""
 
 DAY = 86400.0
+"""Seconds that a server may ask to wait at most: more is a clock gone wrong."""
+
 ERROR = 65536
 """Bytes of an error that are read."""
 
