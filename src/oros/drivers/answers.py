@@ -25,6 +25,10 @@ CONNECT = 10.0
 """Seconds until a server has taken a connection."""
 
 DAY = 86400.0
+"""Seconds that a server may ask to wait at most: more is a clock gone wrong."""
+
+ERROR = 65536
+"""Bytes of an error that are read."""
 
 Other = Callable[[str, int, dict[str, Json], float | None], OrosError]
 """What another status means: why in words, the status, the body's error, seconds to wait."""
@@ -55,11 +59,21 @@ First = Callable[[str, int, dict[str, Json], float | None], OrosError | None]
 """As `Other`, and asked before a status means anything; None leaves it to the status."""
 
 
+async def body_of(reply: "aiohttp.ClientResponse", most: int) -> bytes:
+    """The body of an answer, however it comes in pieces; what is over `most` bytes is left out."""
+    data = bytearray()
+    async for piece in reply.content.iter_any():
+        data += piece
+        if len(data) >= most:
+            break
+    return bytes(data[:most])
+
+
 async def refusal(
     reply: "aiohttp.ClientResponse", other: Other, first: First = lambda *_: None
 ) -> OrosError:
     """What a status that is not 200 means."""
-    error = error_in((await reply.content.read(65536)).decode("utf-8", "replace"))
+    error = error_in((await body_of(reply, ERROR)).decode("utf-8", "replace"))
     why = f"{reply.url.host} answered {reply.status}: {error['message']}"
     wait = retry_after(reply.headers)
     if (known := first(why, reply.status, error, wait)) is not None:

@@ -17,7 +17,7 @@ from oros.abi.events import Finish
 from oros.abi.grants import Usage
 from oros.abi.message import Json, ReasoningPart
 from oros.abi.ports import AskDelta, Delta, Finished, ModelInfo, ModelRequest, TextDelta
-from oros.drivers.answers import CONNECT, error_in, meaning, refusal
+from oros.drivers.answers import CONNECT, ERROR, body_of, error_in, meaning, refusal
 from oros.drivers.frames import Events, Frames
 from oros.drivers.quotas import quotas
 from oros.drivers.wording import over_window, priced, size
@@ -254,7 +254,7 @@ class StreamingModel:
 
     async def _unstreamed(self, reply: "aiohttp.ClientResponse") -> OrosError:
         """What a 200 means that is no stream: mostly an error after all."""
-        data = (await reply.content.read(65536)).decode("utf-8", "replace")
+        data = (await body_of(reply, ERROR)).decode("utf-8", "replace")
         if "json" not in reply.content_type:
             kind = self._dialect.mime.replace("-", " ")
             return BadReply(f"{reply.url.host} sent no {kind}: {data[:80]!r}")

@@ -100,6 +100,12 @@ class Faults(Cases):
         server.turn = Turn(("well again",))  # it goes on after it
         assert (await answer(model, asking())).whole == "well again"
 
+    @served
+    async def test_an_error_may_come_in_pieces(self, model, server) -> None:
+        server.cut, server.turn = 12, Fault("status", 400, "window")
+        with pytest.raises(TooBig):
+            await answer(model, asking())
+
     @pytest.mark.parametrize("kind", ["inside", "amid"])
     @served
     async def test_an_error_with_status_200_is_an_error(self, model, server, kind) -> None:

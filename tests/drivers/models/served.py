@@ -147,7 +147,8 @@ class Dialect(Protocol):
 class Server:
     """`async with Server(dialect) as server`; says `server.turn`, or what is first in `queue`.
 
-    `cut`: bytes a chunk; not `keeps`: a connection is closed when a second request comes on it.
+    `cut`: bytes a chunk, and of the first piece of an error; not `keeps`: a connection is closed
+    when a second request comes on it.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -229,9 +230,12 @@ class Server:
         begun = self.dialect.frames(Turn(("again ",), end=False))
         match fault.kind:
             case "status":
-                answer(
-                    writer, fault, "application/json", self.dialect.error(fault.status, fault.why)
-                )
+                data = self.dialect.error(fault.status, fault.why)
+                answer(writer, fault, "application/json", data, self.cut)
+                if self.cut:
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+                    writer.write(data[self.cut :])
             case "html":
                 answer(writer, fault, "text/html", b"<!doctype html><html>a\nproxy</html>")
             case "inside":
@@ -299,8 +303,13 @@ def chunks(writer: asyncio.StreamWriter, frames: list[bytes], cut: int) -> None:
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
 
-def answer(writer: asyncio.StreamWriter, fault: Fault, kind: str, data: bytes) -> None:
-    """A whole answer. The server's clock is an hour fast: `{+N}` in a header is its time + N s."""
+def answer(
+    writer: asyncio.StreamWriter, fault: Fault, kind: str, data: bytes, cut: int = 0
+) -> None:
+    """A whole answer, or only `cut` bytes of its body.
+
+    The server's clock is an hour fast: `{+N}` in a header is its time + N s.
+    """
     now = HOUR + asyncio.get_running_loop().time() + 1_700_000_000
 
     def dated(found: re.Match[str]) -> str:
@@ -309,7 +318,7 @@ def answer(writer: asyncio.StreamWriter, fault: Fault, kind: str, data: bytes) -
     lines = [re.sub(r"\{([+-]\d+)\}", dated, h) for h in ("Date: {+0}", *fault.headers)]
     more = "".join(f"{line}\r\n" for line in lines)
     head = f"HTTP/1.1 {fault.status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
-    writer.write(f"{head}{more}\r\n".encode() + data)
+    writer.write(f"{head}{more}\r\n".encode() + data[: cut or None])
 
 
 def halves(calls: tuple[Call, ...]) -> list[tuple[int, str, bool]]:

@@ -216,6 +216,17 @@ def refusing(error: dict, status: int = 400):
     return Refusing(maker()), Fault("status", status)
 
 
+class TestKept(Cases):
+    """A conversation has a key, for servers that keep its prefix by one."""
+
+    dialect = ChatDialect(maker("xai"), "xai")
+
+    @served
+    async def test_who_asks_goes_with_the_request(self, model, server) -> None:
+        await answer(model, asking(affinity="7"))
+        assert json.loads(server.requests[-1].body)["prompt_cache_key"] == "oros-7"
+
+
 REFUSALS = [
     ({"error": {"message": "Unsupported parameter: 'temperature' is not supported with this model.",
                 "param": "temperature", "code": "unsupported_parameter"}}, 400, "temperature"),

@@ -191,6 +191,15 @@ def test_other_servers_are_not_asked_of_one_model() -> None:
         asyncio.run(looked_at(Platform("http://127.0.0.1:1", "", "ollama"), Offer("m"), None))
 
 
+def test_a_long_list_is_read_to_its_end() -> None:
+    rows = [{"id": f"m{n:04}", "description": "x" * 900} for n in range(2000)]
+
+    async def handler(_):
+        return web.json_response({"data": rows})
+
+    assert [o.model for o in ask(handler)] == [r["id"] for r in rows]
+
+
 def test_what_is_no_list() -> None:
     async def page(_):
         return web.Response(text="<html>proxy</html>", content_type="text/html")

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oros.drivers.answers import body_of
+
+MOST = 1 << 20
+"""Bytes of a list at most."""
+
 PATIENCE = 0.3
 """Seconds for a server on the loopback interface to answer."""
 
@@ -41,7 +46,7 @@ async def servers() -> list[Found]:
             url = f"http://127.0.0.1:{port}"
             try:
                 async with session.get(url + path) as reply:
-                    data = json.loads(await reply.content.read(1 << 20))
+                    data = json.loads(await body_of(reply, MOST))
             except (aiohttp.ClientError, TimeoutError, ValueError, OSError):
                 continue
             found += [Found(kind, name, url) for name in names_in(data)]

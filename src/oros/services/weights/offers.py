@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oros.abi.errors import BadReply, Invalid, NoDevice, OrosError
-from oros.drivers.answers import CONNECT, meaning, refusal
+from oros.drivers.answers import CONNECT, body_of, meaning, refusal
 from oros.drivers.models.ollama.driver import window_of
 
 MOST = 8 << 20
@@ -114,7 +114,7 @@ async def offered(platform: Platform, key: str | None) -> list[Offer]:
         ):
             if reply.status != 200:
                 raise await refusal(reply, unlisted)
-            data = await reply.content.read(MOST)
+            data = await body_of(reply, MOST)
     except (aiohttp.ClientError, TimeoutError) as e:
         raise meaning(e, url, "does not answer") from e
     try:

@@ -24,8 +24,8 @@ from oros.drivers.models.llamacpp.driver import LlamaCppModel
 
 CANS = frozenset({"schema", "grammar", "resume", "cancel", "count"})
 WINDOW = 4096
-IDLE = 3.0
-"""Seconds of silence after which this worker is hung: it takes a tenth of one to answer."""
+IDLE, STOPPED = 60.0, 1.0
+"""Seconds of silence after which the worker is hung: on a busy machine, and if we stopped it."""
 
 SIGNALS = {"hang": signal.SIGSTOP, "stall": signal.SIGSTOP, "drop": signal.SIGKILL}
 RESULT = "Result: "
@@ -47,6 +47,7 @@ class Worded(LlamaCppModel):
         self.stage = stage
 
     async def generate(self, request):
+        self._idle = IDLE
         shape = request.schema or {}
         if self.stage.fresh(calls="anyOf" in shape):
             await self.close()
@@ -67,6 +68,7 @@ class Worded(LlamaCppModel):
         """Let happen to the worker what the stage has for now, if it is one of these."""
         turn = self.stage.turn
         if isinstance(turn, Fault) and turn.kind in kinds:
+            self._idle = STOPPED
             self.signal(SIGNALS[turn.kind])
 
     def signal(self, number: int) -> None:
@@ -173,9 +175,10 @@ class Boxed:
 
     async def until(self, what: str, count: int = 1) -> None:
         """Wait until something was counted: `requests`; `cancelled` is when no answer is made."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.stats[what] < count:
                 if what == "cancelled":
+                    self.model._idle = IDLE
                     self.model.signal(signal.SIGCONT)
                     self.stats[what] += not (await self.model.state())["jobs"]
                 await asyncio.sleep(0.005)

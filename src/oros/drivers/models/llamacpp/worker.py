@@ -171,7 +171,7 @@ class Worker:
     def _generate(self, client: Client, asked: Json) -> None:
         turns = [(str(role), str(text)) for role, text in asked["turns"]]
         window, size = self._loop.window, sum(len(text) for _, text in turns)
-        if size > window * LONGEST:
+        if size + len(asked["partial"] or "") > window * LONGEST:
             why = f"{size} characters exceed the context of {window} tokens"
             return self._tell(client, error="context", why=why, last=True)
         prompt = self._prompts.of(turns, asked["partial"], asked["owner"])

@@ -9,11 +9,15 @@ from dataclasses import replace
 from typing import ClassVar
 
 from oros.abi.ports import Delta, Finished, ModelInfo, ModelRequest, Quota
+from oros.drivers.answers import body_of
 from oros.drivers.models.openai.chat import Chat
 from oros.drivers.models.openai.dialect import OpenAIDialect
 from oros.drivers.models.openai.quirks import quirks_of
 from oros.drivers.models.openai.responses import Responses
 from oros.drivers.streaming import IDLE, StreamingModel, parsed
+
+MOST = 1 << 20
+"""Bytes of what a server tells of itself, at most."""
 
 
 class OpenAIModel(StreamingModel):
@@ -46,15 +50,18 @@ class OpenAIModel(StreamingModel):
             info = replace(info, cans=info.cans - {"resume"})
         super().__init__(said, base_url, said.model, info=info, key=key, idle=idle)
         self._places = said.places
-        self._asks = said.quirks.slots
+        self._slots = self._asks = said.quirks.slots
 
-    async def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
+    def generate(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
         """Stream an answer. Raises: as the port documents."""
+        return self._placed(request) if self._slots else super().generate(request)
+
+    async def _placed(self, request: ModelRequest) -> AsyncIterator[Sequence[Delta]]:
+        """The same, in a slot of the server."""
         if self._asks:
             await self._ask()
         with self._places.taken(request.affinity) as place:
-            lost = place is None and self._places.count > 0  # a slot of before may be another's
-            asked = replace(request, affinity="") if lost else request
+            asked = request if place is not None else replace(request, affinity="")
             async with aclosing(super().generate(asked)) as batches:  # type: ignore[type-var]  # a generator
                 async for batch in batches:
                     if place is not None and isinstance(batch[-1], Finished):
@@ -68,7 +75,7 @@ class OpenAIModel(StreamingModel):
         url = f"{self._base.removesuffix('/v1')}/props"
         try:
             async with self._opened().get(url, headers=self._headers()) as reply:
-                told = await reply.read() if reply.status == 200 else b"null"
+                told = await body_of(reply, MOST) if reply.status == 200 else b"null"
         except (aiohttp.ClientError, TimeoutError):
             return
         self._asks = False
