@@ -1,9 +1,12 @@
 """models, slots, doctor, status, halt; and how the machine is started."""
 
+import fcntl
 import json
 import os
 import socket
 import sys
+import threading
+import time
 
 import pytest
 from tests.gate.fake import OURS
@@ -50,6 +53,24 @@ def test_slots_status_doctor(oros, oros_json, machine) -> None:
 def test_halt_waits_until_the_door_is_shut(oros, machine, home) -> None:
     assert oros("halt")[0] == 0
     assert not Client(home).path.exists()
+
+
+def test_halt_waits_until_the_journal_is_let_go(oros, machine, home) -> None:
+    """What is copied after it is whole."""
+    with (home / "journal.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        let_go = threading.Event()
+
+        def later() -> None:
+            time.sleep(0.3)
+            let_go.set()
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        closing = threading.Thread(target=later)
+        closing.start()
+        assert oros("halt")[0] == 0
+        assert let_go.is_set()
+        closing.join()
 
 
 # ---- starting -----------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def boot_options(parser: ArgumentParser) -> None:
 
 
 def halt(session: Session, _: Options) -> int:
-    """Stop the machine, and wait until its door is shut."""
+    """Stop the machine, and wait until it has closed its door and its journal."""
     try:
         session.client.halt()
     except Unreachable:

@@ -67,12 +67,30 @@ def renew(client: Client, terminal: Terminal) -> bool:
 
 
 def shut(client: Client, terminal: Terminal) -> bool:
-    """Wait until the door of a machine that was halted is shut; False after 30 seconds."""
+    """Wait until a machine that was halted has closed its door and its books.
+
+    From then on its home can be copied and moved. False after 30 seconds.
+    """
     for _tries in range(600):
-        if not client.path.exists():
+        if not client.path.exists() and not held(client.home / "journal.lock"):
             return True
         time.sleep(0.05)
         terminal.status("the machine stops")
+    return False
+
+
+def held(path: Path) -> bool:
+    """Whether a machine holds the lock of its journal."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
     return False
 
 
