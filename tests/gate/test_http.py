@@ -62,6 +62,12 @@ def test_a_list_is_told_by_columns_if_that_can_be(machine, tmp_path, value, told
     assert ask(tmp_path, "POST", "/v1/calls/stat")[1]["value"] == value
 
 
+def test_only_some_columns_are_told(machine, tmp_path) -> None:
+    machine.answers["stat"] = {"a": [{"x": 1, "y": 2, "z": 5}, {"x": 3, "y": 4, "z": 6}]}
+    found = ask(tmp_path, "POST", "/v1/calls/stat?columns=a&only=z,x,absent")[1]["value"]
+    assert found == {"a": {"x": [1, 3], "z": [5, 6]}}
+
+
 @pytest.mark.parametrize(("error", "status"), [(NoProcess("x"), 404), (OverBudget("x"), 402)])
 def test_errors_have_a_status_and_the_same_shape(machine, tmp_path, error, status) -> None:
     machine.answers["read"] = Outcome(error=Failure.of(error))

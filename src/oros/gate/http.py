@@ -2,8 +2,8 @@
 
     POST /v1/calls/NAME      a call as the person: JSON arguments in, an outcome out;
                              ?columns=KEY: that list of rows in its value by columns, if
-                             all have the same fields; ?text=KEY: that part of its value
-                             alone, as ASCII text to be passed on
+                             all have the same fields, &only=A,B: some of them;
+                             ?text=KEY: that part of its value alone, as ASCII text
     GET  /v1/events          facts and tokens: ?pid= &after= &follow=0, server-sent events
     GET  /v1/query/NAME      what is no system call: ?key=value in, {"value"} out
     POST /v1/progress/NAME   something long, as server-sent events
@@ -20,7 +20,7 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -160,7 +160,8 @@ class Gate:
         name, args = request.match_info["name"], await body(request)
         found = await self._told(self._machine.request(name, args))
         if listed := request.query.get("columns"):
-            found = replace(found, value=by_columns(found.value, listed))
+            only = frozenset(request.query.get("only", "").split(",")) - {""}
+            found = replace(found, value=by_columns(found.value, listed, only))
         if (part := request.query.get("text")) and found.error is None:
             return alone(found.value, part)
         return outcome(found)
@@ -230,13 +231,13 @@ def alone(value: Json, name: str) -> web.Response:
     return web.Response(body=json.dumps(value[name]).encode(), content_type="application/json")
 
 
-def by_columns(value: Json, name: str) -> Json:
-    """A value with a list of rows in it as columns; unchanged if that can't be."""
+def by_columns(value: Json, name: str, only: Set[str]) -> Json:
+    """A value with a list of rows in it as columns, `only` some; unchanged if that can't be."""
     listed = value.get(name) if isinstance(value, dict) else None
     if not isinstance(listed, list) or {*map(type, listed)} != {dict}:
         return value
     try:
-        return value | {name: columns(listed)}
+        return value | {name: columns(listed, only)}
     except KeyError:
         return value
 

@@ -2,7 +2,7 @@
 
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from oros.abi.rows import Columns, rows
@@ -14,9 +14,11 @@ MANY = 100_000
 ENDED = ("zombie", "reaped")
 
 
-def listing(session: Session, *, ended: bool, long: bool = False) -> Columns:
+def listing(
+    session: Session, only: Collection[str] = (), *, ended: bool, long: bool = False
+) -> Columns:
     """All processes; with those that were reaped of late; with what each may do."""
-    return session.machine().table("list", **asked(ended=ended, long=long))
+    return session.machine().table("list", only, **asked(ended=ended, long=long))
 
 
 def asked(*, ended: bool, long: bool = False) -> dict[str, Any]:
@@ -63,13 +65,16 @@ CELLS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
 }
 """What stands in a column, and of which fields it is made."""
 
+SHOWN = frozenset({"ppid"}.union(*(fields for _, fields in CELLS.values())))
+"""Fields of a process that a listing is made of."""
+
 
 def ps(session: Session, options: Options) -> int:
     """List processes."""
     if options.verbose:
         return at_length(session, options)
     if options.output == "text":
-        table = listing(session, ended=options.all)
+        table = listing(session, SHOWN, ended=options.all)
         session.give("text", None, lines(table, session.terminal.width))
     elif session.terminal.is_tty:  # where it is shown as it is, not in ASCII
         session.give("json", rows(listing(session, ended=options.all)), ())
@@ -117,10 +122,13 @@ def lines(table: Columns, width: int, *, long: bool = False) -> list[str]:
     nested = draw.tree(table.get("pid", ()), table.get("ppid", ()))
     order = [at for _, at in nested]
     absent = [""] * len(order)  # a machine of an earlier version tells no `home`
+    fields = {f: table.get(f, absent) for f in SHOWN}
+    if order != [*range(len(order))]:
+        fields = {f: [values[at] for at in order] for f, values in fields.items()}
 
     def cells(name: str) -> Iterable[str]:
-        made, fields = CELLS[name]
-        return map(made, *([table.get(f, absent)[at] for at in order] for f in fields))
+        made, of = CELLS[name]
+        return map(made, *(fields[f] for f in of))
 
     columns = [[name, *cells(name)] for name in head]
     goals = ("  " * depth + text for (depth, _), text in zip(nested, cells("GOAL"), strict=True))
