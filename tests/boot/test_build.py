@@ -29,7 +29,7 @@ def upgraded(file, text) -> None:
 async def settled(found: Build):
     """What it tells when it knows its build."""
     async with asyncio.timeout(20):
-        while not (told := (await found.told({}))["build"])["id"]:  # noqa: ASYNC110
+        while not (told := (await found.told({}))["build"])["id"]:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
     return told
 

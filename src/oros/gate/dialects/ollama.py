@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,14 +50,14 @@ ABLE = {"tools": "tools", "image": "vision", "audio": "audio"}
 """What a model can, and how clients of this dialect call it."""
 
 
-class Ollama:
+class Ollama(ABC):
     """What both ways of asking share. `words` makes the fields of a piece of an answer."""
 
     mime = LINES
 
+    @abstractmethod
     def words(self, said: str, thought: str, asks: Sequence[Ask]) -> dict[str, Json]:
         """A piece of an answer, or all of it."""
-        raise NotImplementedError
 
     def whole(self, begun: Begun, wanted: Wanted, said: Said) -> Json:
         """The answer."""
@@ -70,7 +71,7 @@ class Ollama:
 
     def error(self, error: OrosError, status: int) -> Json:  # noqa: ARG002 - it has no kinds
         """An error."""
-        return {"error": error.why + (f" ({error.hint})" if error.hint else "")}
+        return fault(error)
 
 
 class Chat(Ollama):
@@ -157,7 +158,12 @@ class LineStream:
 
     def failed(self, error: OrosError) -> bytes:
         """An error where a piece would stand."""
-        return line(Ollama().error(error, 500))
+        return line(fault(error))
+
+
+def fault(error: OrosError) -> Json:
+    """An error in this dialect."""
+    return {"error": error.why + (f" ({error.hint})" if error.hint else "")}
 
 
 def line(value: Json) -> bytes:

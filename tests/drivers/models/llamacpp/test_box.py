@@ -296,7 +296,7 @@ class TestMany(Boxes):
         assert list(folder.iterdir())  # noqa: ASYNC240 - of memory, and nobody waits
         await model.close()
         assert worker.returncode == -signal.SIGKILL
-        assert not folder.exists()  # noqa: ASYNC240
+        assert not folder.exists()  # noqa: ASYNC240 - as above
         assert (await answer(model, asking())).whole == "hello there"
 
 
