@@ -7,12 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODELS = Path(os.environ.get("OROS_HOME") or Path.home() / ".local/share/oros") / "models"
+
+
+@contextmanager
+def mortal_server(*words: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A model server that a test may kill: (process, base URL)."""
+    command = [sys.executable, "-m", "tests.mock_server", *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process, process.stdout.readline().split()[-1]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 class Machine:

@@ -1,12 +1,10 @@
 """The server of a model dies while a client of the doors reads: another goes on, if the key may."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 
 import pytest
-from tests.journeys.conftest import ROOT
+from tests.journeys.conftest import mortal_server
 from tests.journeys.test_doors import post
 from tests.journeys.test_lost_model import configured
 
@@ -16,12 +14,8 @@ SAYS = "[[mock tokens=40]]"
 @pytest.fixture
 def server():
     """A slow model server, that a test may kill: (process, base URL)."""
-    words = [sys.executable, "-m", "tests.mock_server", "--tps", "40"]
-    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    yield process, process.stdout.readline().split()[-1]
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with mortal_server("--tps", "40") as found:
+        yield found
 
 
 def body(model: str, **more):

@@ -2,14 +2,12 @@
 
 import base64
 import json
-import subprocess
-import sys
 
 import pytest
 from tests.drivers.models.messages import MessagesDialect
 from tests.drivers.models.served import Call, Turn
 from tests.journeys.apart import Apart
-from tests.journeys.conftest import ROOT
+from tests.journeys.conftest import mortal_server
 
 WRITES = [["write", {"path": f"/work/part-{n}.txt", "text": f"part {n}\n"}] for n in range(1, 7)]
 
@@ -17,12 +15,8 @@ WRITES = [["write", {"path": f"/work/part-{n}.txt", "text": f"part {n}\n"}] for 
 @pytest.fixture
 def mortal():
     """A model server that takes its time, and that a test may kill: (process, base URL)."""
-    words = [sys.executable, "-m", "tests.mock_server", "--ttft", "0.3"]
-    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    yield process, process.stdout.readline().split()[-1]
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with mortal_server("--ttft", "0.3") as found:
+        yield found
 
 
 def configured(machine, url: str) -> None:
