@@ -3,7 +3,6 @@
 It gathers what the monitor decides on; it decides nothing. `allow` and `deny` are the person's.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from oros.abi.acts import WORST
@@ -38,16 +37,14 @@ def classes(m: Machine) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def authority(m: Machine, process: Process, image: Image) -> Authority:
     """All grants of a process: of its user's words, and what came besides. Arranged once."""
     key = (len(image.words), process.grants, process.denied, classes(m))
-    if image.mine is None or any(
-        a is not b and a != b for a, b in zip(image.mine[0], key, strict=True)
-    ):
+    if image.mine is None or image.mine[0] != key:
         image.mine = (key, arranged(tuple(image.words), key[3], key[1], key[2]))
     return image.mine[1]
 
 
-def results(m: Machine, image: Image) -> dict[str, handles.Result]:
+def results(m: Machine, image: Image) -> handles.Results:
     """What calls gave, each with the type of its tool."""
-    return {k: r._replace(act=m.act_of(r.tool)) for k, r in image.results.items()}
+    return handles.Results(image.results, m.act_of)
 
 
 def returning(m: Machine, caller: Process, entered: CallEntered, outcome: Outcome) -> CallReturned:
@@ -71,16 +68,17 @@ def given(m: Machine, parent: Process) -> tuple[Grant, ...]:
     return narrowed(authority(m, parent, m.journal.peek(parent.pid)).grants)
 
 
-def above(m: Machine, process: Process) -> Iterator[Process]:
+def above(m: Machine, process: Process) -> list[Process]:
     """The process and those above it that share its grants."""
-    return (row for row in m.table.ancestors(process) if row.pid != PERSON and row.alive)
+    return [row for row in m.table.ancestors(process) if row.pid != PERSON and row.alive]
 
 
 def spent(m: Machine, process: Process) -> dict[str, int]:
     """How often each class of act was done under the grants that a process shares."""
     found: dict[str, int] = {}
-    for act, count in (pair for row in above(m, process) for pair in row.spent):
-        found[act] = max(count, found.get(act, 0))
+    for row in above(m, process):
+        for act, count in row.spent:
+            found[act] = max(count, found.get(act, 0))
     return found
 
 

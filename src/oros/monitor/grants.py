@@ -149,9 +149,7 @@ def fits(form: str, what: str, role: Role) -> bool:
     """Whether a value that was said in some form may play a role."""
     if role == "secret":
         return form in SECRETS
-    if not values.is_number(what):
-        return True
-    return form in FITS.get(role, FITS["target"])
+    return form in FITS.get(role, FITS["target"]) or not values.is_number(what)
 
 
 def run(words: Sequence[str], text: str) -> bool:

@@ -6,7 +6,7 @@ that the tool's manifest gives its field; whatever a model writes out has the mo
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -39,6 +39,27 @@ class Result(NamedTuple):
     value: Json
     args: Mapping[str, Json]
     act: Act = WORST
+
+
+class Results(Mapping[str, Result]):
+    """What calls gave, each typed by its tool's manifest when it is asked for: few ever are."""
+
+    __slots__ = ("_act_of", "_given")
+
+    def __init__(self, given: Mapping[str, Result], act_of: Callable[[str], Act]) -> None:
+        """`act_of`: what a tool does, by its name."""
+        self._given, self._act_of = given, act_of
+
+    def __getitem__(self, place: str) -> Result:
+        """What the call with this id gave. Raises: KeyError."""
+        found = self._given[place]
+        return found._replace(act=self._act_of(found.tool))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
 
 
 class Arg(NamedTuple):

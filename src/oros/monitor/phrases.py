@@ -6,9 +6,9 @@ So a plan needs no model, and no text but the user's can change it.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from oros.abi.grants import Grant
 from oros.monitor import values
@@ -82,8 +82,7 @@ def compiled(trigger: str) -> tuple[tuple[frozenset[str], int], ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A sentence with its words and their stems."""
 
     text: str
@@ -126,13 +125,15 @@ def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], s
     return True
 
 
-def acts(sentences: Iterable[Sentence], known: Mapping[str, tuple[str, ...]]) -> list[Grant]:
+def acts(
+    sentences: Iterable[Sentence], known: Iterable[tuple[str, tuple[str, ...]]]
+) -> list[Grant]:
     """The classes of act that a user's words ask for, each with a count; `known`: triggers."""
     counts: dict[str, int] = {}
     said: dict[str, str] = {}
     for sentence in sentences:
-        for name, triggers in known.items():
-            starts = set().union(*(hits(t, sentence) for t in triggers))
+        for name, triggers in known:
+            starts = {start for trigger in triggers for start in hits(trigger, sentence)}
             if starts:
                 counts[name] = counts.get(name, 0) + uses(sentence, starts)
                 said.setdefault(name, sentence.text.strip())
@@ -188,9 +189,9 @@ def names(text: str) -> list[list[str]]:
 
 DIGITS = frozenset("0123456789")
 MARKS = frozenset("$€£¥.%")
-_UNITS = ("usd", "eur", "gbp", "dollar", "pound")
-_SUMS = ("amount", "rent", "price", "cost", "fee", "sum", "total", "salary", "budget", "payment")
-_IDS = ("id", "number", "no.", "nr", "#", "process")
+_UNITS = re.compile("usd|eur|gbp|dollar|pound")
+_SUMS = re.compile("amount|rent|price|cost|fee|sum|total|salary|budget|payment|bill")
+_IDS = re.compile(r"id|number|no\.|nr|#|process")
 FORMS = (
     ("quoted", values.QUOTED, "'\"‘“"),  # noqa: RUF001 - quotes as people type them
     ("email", values.EMAIL, "@"),
@@ -205,23 +206,28 @@ def numbered(text: str, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]
     odd, low = [w for w in words if not w.isalpha()], text.casefold()
     long = any(len(w) >= 5 for w in odd) or (odd and "-" in text)  # a word ends before its dashes
     found = [("account", values.ACCOUNT)] if len(odd) > 1 or (odd and len(odd[0]) >= 9) else []
-    if not MARKS.isdisjoint(text) or any(u in low for u in _UNITS):
+    if not MARKS.isdisjoint(text) or _UNITS.search(low):
         found.append(("amount", values.AMOUNT))
-    if any(s in low for s in _SUMS) or "bill" in low:
+    if _SUMS.search(low):
         found.append(("amount", values.MONEY))
-    if any(s in low for s in _IDS):
+    if _IDS.search(low):
         found.append(("id", values.ID))
     return [*found, ("number", values.NUMBER), ("token", values.TOKEN)] if long else found
 
 
-def mint(text: str) -> list[Said]:
-    """The values that a user's words name, each in its form; `phrase` is any run of their words."""
-    signs, words = set(text), values.words_of(text)
+def mint(text: str, words: Sequence[str] | None = None) -> list[Said]:
+    """The values that a user's words name, each in its form; `phrase` is any run of their words.
+
+    `words`: those of the text, where they are known already.
+    """
+    words = values.words_of(text) if words is None else words
+    signs = set(text)
     forms = [(form, p) for form, p, needs in FORMS if not signs.isdisjoint(needs)]
     if not signs.isdisjoint(DIGITS):
         forms += numbered(text, words)
     spans = [(form, m[m.lastindex or 0]) for form, p in forms for m in p.finditer(text)]
-    spans += [("url", u) for u in values.urls(text)]
+    if "//" in text or "www." in text.lower():
+        spans += [("url", u) for u in values.urls(text)]
     spans += [("template", q) for f, q in spans if f == "quoted" and values.GAP.search(q)]
     spans += [("name", n) for run in names(text) for n in run if values.canon(n) not in SMALL]
     found: dict[tuple[str, str], Said] = {}
@@ -259,4 +265,5 @@ def said(
     """What a user's words grant: acts and sources, and values. `known`: classes, triggers."""
     text = text[:MOST_TEXT]
     parts = [Sentence.of(part) for part in sentences(text)]
-    return (*acts(parts, dict(known)), *follows(parts)), tuple(mint(text))
+    words = [word for part in parts for word in part.words]
+    return (*acts(parts, known), *follows(parts)), tuple(mint(text, words))

@@ -23,7 +23,7 @@ AMOUNT = re.compile(
     re.IGNORECASE,
 )
 ID = re.compile(
-    r"(?:\bids?|\bnumber|\bno\.|\bnr\.?|#|\bpid|\bprocess)\s*[:#]?\s*'?\"?(\d+)", re.IGNORECASE
+    r"(?:\b(?:ids?|number|no\.|nr\.?|pid|process)|#)\s*[:#]?\s*'?\"?(\d+)", re.IGNORECASE
 )
 NUMBER = re.compile(r"(?<![\w.,])\d{5,}(?![\w]|[.,]\d)")
 TOKEN = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{5,}(?!\w)")
