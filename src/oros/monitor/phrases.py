@@ -6,7 +6,7 @@ So a plan needs no model, and no text but the user's can change it.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,6 +47,11 @@ their them then there they this to up us was we were what when where which who w
 you your"""
 SMALL = frozenset(_SMALL.split())
 
+Classes = tuple[tuple[str, tuple[str, ...]], ...]
+"""Classes of act, each with its triggers."""
+
+Trigger = tuple[tuple[frozenset[str], int], ...]
+"""What is looked for: sets of stems, each with the gap that may stand before it."""
 
 ENDS = re.compile(r"(?<=[.?!:;])\s+|\n+")
 _WORD = r"[A-Z][\w'’&-]*"  # noqa: RUF001 - an apostrophe as people type it
@@ -69,7 +74,7 @@ def sentences(text: str) -> list[str]:
 
 
 @lru_cache(1024)
-def compiled(trigger: str) -> tuple[tuple[frozenset[str], int], ...]:
+def compiled(trigger: str) -> Trigger:
     """A trigger as sets of stems, each with the gap that may stand before it."""
     found: list[tuple[frozenset[str], int]] = []
     gap = 0
@@ -96,24 +101,34 @@ class Sentence(NamedTuple):
         return cls(text, words, tuple(map(stem, words)))
 
 
-def hits(trigger: str, sentence: Sentence) -> set[int]:
-    """Where in a sentence a trigger begins; not where the user says not to."""
-    steps, stems = compiled(trigger), sentence.stems
-    if not steps or steps[0][0].isdisjoint(stems):
-        return set()
-    return {
-        start
-        for start, word in enumerate(stems)
-        if word in steps[0][0]
-        and not (start and sentence.words[start - 1] in NOT)
-        and reaches(steps, stems, start)
-    }
+@lru_cache(64)
+def index(known: Classes) -> dict[str, list[tuple[str, Trigger]]]:
+    """Triggers by the stems that they begin with, each with its class; "" are those of FOLLOW."""
+    found: dict[str, list[tuple[str, Trigger]]] = {}
+    for name, triggers in (*known, ("", FOLLOW)):
+        for trigger in filter(None, map(compiled, triggers)):
+            for word in trigger[0][0]:
+                found.setdefault(word, []).append((name, trigger))
+    return found
 
 
-def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], start: int) -> bool:
+def asked(
+    sentence: Sentence, first: Mapping[str, list[tuple[str, Trigger]]]
+) -> dict[str, set[int]]:
+    """The classes that a sentence asks for, and where; not where the user says not to."""
+    words, stems = sentence.words, sentence.stems
+    found: dict[str, set[int]] = {}
+    for start, word in enumerate(stems):
+        for name, trigger in first.get(word, ()):
+            if not (start and words[start - 1] in NOT) and reaches(trigger, stems, start):
+                found.setdefault(name, set()).add(start)
+    return found
+
+
+def reaches(trigger: Trigger, stems: Sequence[str], start: int) -> bool:
     """Whether all of a trigger is found from its first word on."""
     ends = {start}
-    for wanted, gap in steps[1:]:
+    for wanted, gap in trigger[1:]:
         ends = {
             i
             for end in ends
@@ -125,19 +140,24 @@ def reaches(steps: Sequence[tuple[frozenset[str], int]], stems: Sequence[str], s
     return True
 
 
-def acts(
-    sentences: Iterable[Sentence], known: Iterable[tuple[str, tuple[str, ...]]]
-) -> list[Grant]:
-    """The classes of act that a user's words ask for, each with a count; `known`: triggers."""
+def wishes(sentences: Iterable[Sentence], known: Classes) -> list[Grant]:
+    """The classes of act that a user's words ask for, each with a count, and what they follow.
+
+    They follow a source where they hand the decision to what it says.
+    """
     counts: dict[str, int] = {}
     said: dict[str, str] = {}
+    sources = []
     for sentence in sentences:
-        for name, triggers in known:
-            starts = {start for trigger in triggers for start in hits(trigger, sentence)}
-            if starts:
+        for name, starts in asked(sentence, index(known)).items():
+            text = sentence.text.strip()
+            if name:
                 counts[name] = counts.get(name, 0) + uses(sentence, starts)
-                said.setdefault(name, sentence.text.strip())
-    return [Grant("act", n, uses=min(c, MANY), said=said[n]) for n, c in counts.items()]
+                said.setdefault(name, text)
+            elif sourced(sentence):
+                sources.append(Grant("follow", text, said=text))
+    acts = (Grant("act", n, uses=min(c, MANY), said=said[n]) for n, c in counts.items())
+    return [*acts, *sources]
 
 
 def uses(sentence: Sentence, starts: Iterable[int]) -> int:
@@ -151,16 +171,6 @@ def uses(sentence: Sentence, starts: Iterable[int]) -> int:
     objects |= {n for run in names(text) for n in run[:1]}
     joined = 1 + sentence.words.count("and") + text.count(",")
     return max(len(set(starts)), min(len(objects), joined), 1)
-
-
-def follows(sentences: Iterable[Sentence]) -> list[Grant]:
-    """Where the user hands the decision to what a source says."""
-    found = []
-    for sentence in sentences:
-        if any(hits(trigger, sentence) for trigger in FOLLOW) and sourced(sentence):
-            text = sentence.text.strip()
-            found.append(Grant("follow", text, said=text))
-    return found
 
 
 def sourced(sentence: Sentence) -> bool:
@@ -188,8 +198,7 @@ def names(text: str) -> list[list[str]]:
 
 
 DIGITS = frozenset("0123456789")
-MARKS = frozenset("$€£¥.%")
-_UNITS = re.compile("usd|eur|gbp|dollar|pound")
+_UNITS = re.compile("[$€£¥.%]|usd|eur|gbp|dollar|pound")
 _SUMS = re.compile("amount|rent|price|cost|fee|sum|total|salary|budget|payment|bill")
 _IDS = re.compile(r"id|number|no\.|nr|#|process")
 FORMS = (
@@ -206,7 +215,7 @@ def numbered(text: str, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]
     odd, low = [w for w in words if not w.isalpha()], text.casefold()
     long = any(len(w) >= 5 for w in odd) or (odd and "-" in text)  # a word ends before its dashes
     found = [("account", values.ACCOUNT)] if len(odd) > 1 or (odd and len(odd[0]) >= 9) else []
-    if not MARKS.isdisjoint(text) or _UNITS.search(low):
+    if _UNITS.search(low):
         found.append(("amount", values.AMOUNT))
     if _SUMS.search(low):
         found.append(("amount", values.MONEY))
@@ -238,17 +247,21 @@ def mint(text: str, words: Sequence[str] | None = None) -> list[Said]:
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Said(form, what, span))
-    for word in dict.fromkeys(w.lstrip("@#") for w in words):
-        number = word[:1].isdigit() and values.is_number(word)
-        if len(word) >= 2 and word not in SMALL and not number:
-            found["word", word] = Said("word", word, word)
+    bare = words if signs.isdisjoint("@#") else [w.lstrip("@#") for w in words]
+    single = [Said("word", w, w) for w in dict.fromkeys(bare) if names_something(w)]
     phrase = [Said("phrase", " ".join(words), text)] if len(words) > 1 else []
-    return [*found.values(), *phrase]
+    return [*found.values(), *single, *phrase]
+
+
+def names_something(word: str) -> bool:
+    """Whether a word alone may be a name: no number, not one of the small ones."""
+    number = word[:1].isdigit() and values.is_number(word)
+    return len(word) >= 2 and word not in SMALL and not number
 
 
 def arranged(
     texts: tuple[str, ...],
-    known: tuple[tuple[str, tuple[str, ...]], ...],
+    known: Classes,
     more: tuple[Grant, ...] = (),
     denied: Iterable[str] = (),
 ) -> Authority:
@@ -259,11 +272,9 @@ def arranged(
 
 
 @lru_cache(256)
-def said(
-    text: str, known: tuple[tuple[str, tuple[str, ...]], ...]
-) -> tuple[tuple[Grant, ...], tuple[Said, ...]]:
+def said(text: str, known: Classes) -> tuple[tuple[Grant, ...], tuple[Said, ...]]:
     """What a user's words grant: acts and sources, and values. `known`: classes, triggers."""
     text = text[:MOST_TEXT]
     parts = [Sentence.of(part) for part in sentences(text)]
     words = [word for part in parts for word in part.words]
-    return (*acts(parts, known), *follows(parts)), tuple(mint(text, words))
+    return tuple(wishes(parts, known)), tuple(mint(text, words))
