@@ -3,7 +3,8 @@
 Prints the machine's curve (tokens a second by width and threads), then a figure beside its bar for:
 an answer that is put away ten times; a snapshot and its way back beside reading anew; a fork; the
 first token of the foreground beside six in the background; eight answers beside the best single
-width, in turns, as the machine is seldom alone.
+width: tokens that were computed and chosen in some seconds, in turns, as a machine is seldom alone
+and its pace goes up and down.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from oros.services.weights.catalog import BY_NAME
 from oros.services.weights.pull import place
 
 TEXT = (Path(__file__).parents[2] / "examples" / "texts" / "constitution.txt").read_text()
-LONG, WIDTHS, ROUNDS = 2000, (1, 2, 4, 8), 5
+LONG, WIDTHS, ROUNDS, PAIRS, SECONDS = 2000, (1, 2, 4, 8), 3, 12, 3.0
 
 
 class Desk:
@@ -109,47 +110,67 @@ def snapshot(engine: Engine, tokens: list[int], report: Report) -> None:
     report.row("a fork of it, worst of 5", 1000 * max(forks), "ms", 20)
 
 
-def rate(engine: Engine, tokens: list[int], way: Way, steps: int) -> float:
-    """Tokens a second of one way, all sequences together."""
+def rate(engine: Engine, tokens: list[int], way: Way) -> float:
+    """Tokens a second of one way, all sequences together: computed and chosen, nothing else."""
     for seq in range(engine.sequences):
         engine.drop(seq)
     engine.threads(way.threads)
-    for seq in range(way.width):
-        engine.step([Input(t, at, seq, False) for at, t in enumerate(tokens[:BATCH])])
-    times = []
-    for n in range(steps):
-        begun = time.perf_counter()
-        engine.step([Input(tokens[n], BATCH + n, s, True) for s in range(way.width)])
-        times.append(time.perf_counter() - begun)
-    return way.width / sorted(times)[len(times) // 2]
+    engine.step([Input(t, at, 0, False) for at, t in enumerate(tokens[:BATCH])])
+    for seq in range(1, way.width):
+        engine.copy(0, seq, BATCH)
+    samplers = [engine.sampler(0.0, 0, "", "") for _ in range(way.width)]
+    latest, made = tokens[BATCH : BATCH + way.width], 0
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < SECONDS:
+        place = BATCH + made // way.width
+        engine.step([Input(t, place, seq, True) for seq, t in enumerate(latest)])
+        latest = [engine.sample(s, row) for row, s in enumerate(samplers)]
+        made += way.width
+    found = made / (time.perf_counter() - begun)
+    for sampler in samplers:
+        sampler.free()
+    return found
+
+
+def looped(engine: Engine, tokens: list[int], curve: Curve, first: int = 8) -> float:
+    """Tokens a second of eight answers through the loop, once they have said `first` tokens."""
+    desk = Desk(engine)
+    desk.curve = desk.loop.curve = curve
+    jobs = [desk.job([*tokens[:BATCH], n], 400) for n in range(8)]
+
+    def made() -> int:
+        return sum(job.made for job in jobs)
+
+    while made() < first or not all(job.made for job in jobs):
+        desk.loop.step()
+    before, begun = made(), time.perf_counter()
+    while time.perf_counter() - begun < SECONDS:
+        desk.loop.step()
+    return (made() - before) / (time.perf_counter() - begun)
 
 
 def width(engine: Engine, tokens: list[int], report: Report) -> None:
     """The curve, and eight answers through the loop, in turns as the machine is not alone."""
     cores = len(os.sched_getaffinity(0))
     ways = [Way(w, t) for w in WIDTHS for t in sorted({1, cores})]
-    rates: dict[Way, list[float]] = {way: [] for way in ways}
-    ours: list[float] = []
-    desk = None
-    curve = Curve(cores)
-    for turn in range(ROUNDS):
-        for way in ways:
-            rates[way].append(rate(engine, tokens, way, 8))
-        desk = Desk(engine)
-        desk.curve = desk.loop.curve = curve
-        jobs = [desk.job([*tokens[:40], n], 400) for n in range(8)]
-        while min(j.made for j in jobs) < 1 or (turn == 0 and sum(j.made for j in jobs) < 400):
-            desk.loop.step()
-        made, begun = sum(j.made for j in jobs), time.perf_counter()
-        while time.perf_counter() - begun < 4:
-            desk.loop.step()
-        ours.append((sum(j.made for j in jobs) - made) / (time.perf_counter() - begun))
+    rates = {way: [rate(engine, tokens, way) for _ in range(ROUNDS)] for way in ways}
     for way in ways:
         what = f"{way.width} side by side on {way.threads} thread{'s' * (way.threads > 1)}"
         report.row(what, statistics.median(rates[way]), "tokens/s")
-    best = max(statistics.median(r) for r in rates.values())
+    best = max(ways, key=lambda way: statistics.median(rates[way]))
+    curve = Curve(cores)
+    looped(engine, tokens, curve, first=400)  # it tries its ways
+    single = [rate(engine, tokens, best)]
+    ours, ratios = [], []
+    for _ in range(PAIRS):
+        ours.append(looped(engine, tokens, curve))
+        single.append(rate(engine, tokens, best))
+        ratios.append(2 * ours[-1] / sum(single[-2:]))
+    report.row("the best of them, before and after each", statistics.median(single), "tokens/s")
     report.row("8 answers through the loop", statistics.median(ours), "tokens/s")
-    report.row("the best single way, beside them", best / statistics.median(ours), "times", 1)
+    report.row("these beside those, least", min(ratios), "times")
+    report.row("these beside those, most", max(ratios), "times")
+    report.row("those beside these, median", 1 / statistics.median(ratios), "times", 1)
     print("\nThe loop's own curve, width x threads:", curve.shown())
 
 
