@@ -319,6 +319,9 @@ def test_what_was_denied_stays_refused_in_its_place_and_there_only() -> None:
     assert verdict([evil], label=SYSTEM, denied=no.denied).kind == "refuse"
     unseen = Arg("to", "target", "eve@evil.example", THIRD, "$c3.body")
     assert verdict([unseen], denied=no.denied).reason == "send: you said no to to $c3.body"
+    long = arg("to", "e" * 200)
+    no = cards.answered(verdict([long]).items, (0,))
+    assert verdict([long], denied=no.denied).reason == f"send: you said no to to {'e' * 80}"
     link = arg("body", "see www.evil.example now")
     no = cards.answered(verdict([link]).items, (0,))
     assert verdict([link], denied=no.denied).rule == 5
