@@ -37,14 +37,15 @@ class Said(NamedTuple):
 class Authority:
     """What a process may do and name: its grants without those that were denied.
 
-    `own`: grants one by one; `said`: the values that its user's words name; `counts`: uses by class
-    and scope; `named`: form and scope by canonical value; `texts`: phrases and templates; `sheets`:
-    whether a call was said yes to whole; `follows`: whether the user handed a decision to what a
-    source says.
+    `own`: grants one by one; `said`: the values that its user's words name; `words`: these words,
+    each alone; `counts`: uses by class and scope; `named`: form and scope by canonical value;
+    `texts`: phrases and templates; `sheets`: whether a call was said yes to whole; `follows`:
+    whether the user handed a decision to what a source says.
     """
 
     own: tuple[Grant, ...] = ()
     said: tuple[Said, ...] = ()
+    words: Mapping[str, None] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     named: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -54,16 +55,21 @@ class Authority:
 
     @classmethod
     def of(
-        cls, grants: Iterable[Grant], denied: Iterable[str] = (), said: Iterable[Said] = ()
+        cls,
+        grants: Iterable[Grant],
+        denied: Iterable[str] = (),
+        said: Iterable[Said] = (),
+        words: Iterable[str] = (),
     ) -> "Authority":
         """Arrange grants so that all that is asked of them is found at once."""
         no = frozenset(denied)
         own = tuple(g for g in grants if not no or g.name not in no)
-        words = tuple(w for w in said if not no or f"value:{w.what}" not in no)
+        found = tuple(v for v in said if not no or f"value:{v.what}" not in no)
+        alone = dict.fromkeys(w for w in words if not no or f"value:{w}" not in no)
         counts: dict[tuple[str, str], int] = {}
         named: dict[str, list[tuple[str, str]]] = {}
         texts: list[tuple[str, str]] = []
-        for form, what, _ in words:
+        for form, what, _ in found:
             if form in TEXTS:
                 texts.append((form, what))
             else:
@@ -78,12 +84,13 @@ class Authority:
                 named.setdefault(grant.what, []).append((grant.form, grant.scope))
         sheets = any(scope for _, scope in counts)
         follows = any(g.kind == "follow" for g in own)
-        return cls(own, words, no, counts, named, tuple(texts), sheets, follows)
+        return cls(own, found, alone, no, counts, named, tuple(texts), sheets, follows)
 
     @property
     def grants(self) -> tuple[Grant, ...]:
         """All of them, one by one."""
-        return (*self.own, *(Grant("value", w.what, w.form, said=w.said) for w in self.said))
+        said = (Grant("value", v.what, v.form, said=v.said) for v in self.said)
+        return (*self.own, *said, *(Grant("value", w, "word", said=w) for w in self.words))
 
     def uses(self, act: str, scope: str = "") -> int:
         """How many calls of a class were asked for; with a scope, of those that reach just that."""
@@ -100,6 +107,8 @@ class Authority:
                 return True
         if role == "secret" or values.is_number(what):
             return False
+        if what in self.words:
+            return True
         words = values.words_of(what)
         return any(
             run(words, text) if form == "phrase" else role == "label" and values.matches(what, text)
@@ -124,9 +133,9 @@ class Authority:
 
     def known(self) -> list[str]:
         """The values that the user named, as they said them."""
-        values_of = [(g.form, g.said or g.what) for g in self.own if g.kind == "value"]
-        said = [(w.form, w.said) for w in self.said]
-        return [text for form, text in (*said, *values_of) if form != "phrase"]
+        said = [v.said for v in self.said if v.form != "phrase"]
+        own = (g for g in self.own if g.kind == "value" and g.form != "phrase")
+        return [*said, *self.words, *(g.said or g.what for g in own)]
 
 
 def split(name: str) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 from oros.abi.acts import WORST, Act, FieldKind, Role
@@ -91,10 +92,15 @@ def kind_of(act: Act, path: Sequence[str]) -> FieldKind:
 
 def label_of(act: Act, tool: str, value: Json) -> Label:
     """The label of an outcome: as low as the lowest field in it."""
-    origins = frozenset({f"tool:{tool}"})
     kinds = {kind_of(act, path) for path, leaf in values.leaves(value) if leaf not in (None, "")}
-    low = bool(kinds & {"free", "name"})
-    return Label(Integrity.THIRD if low else Integrity.PROVIDER, None, origins)
+    return given_by(tool, third=not kinds.isdisjoint({"free", "name"}))
+
+
+@lru_cache(1024)
+def given_by(tool: str, *, third: bool) -> Label:
+    """The label of what a tool gave: of its service, or of some third party's writing."""
+    integrity = Integrity.THIRD if third else Integrity.PROVIDER
+    return Label(integrity, None, frozenset({f"tool:{tool}"}))
 
 
 def public(act: Act, value: Json, path: tuple[str, ...] = ()) -> Json:
@@ -183,8 +189,7 @@ def label_of_field(result: Result, path: Sequence[str], *, chosen: bool = False)
     """The label of one field of a result; the name of a record that the user named is no text."""
     kind = kind_of(result.act, path)
     low = kind in ("free", "secret") or (kind == "name" and not chosen)
-    origins = frozenset({f"tool:{result.tool}"})
-    return Label(Integrity.THIRD if low else Integrity.PROVIDER, None, origins)
+    return given_by(result.tool, third=low)
 
 
 def steps_of(text: str) -> list[Step]:

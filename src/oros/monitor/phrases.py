@@ -227,7 +227,7 @@ def numbered(text: str, words: Sequence[str]) -> list[tuple[str, re.Pattern[str]
 def mint(text: str, words: Sequence[str] | None = None) -> list[Said]:
     """The values that a user's words name, each in its form; `phrase` is any run of their words.
 
-    `words`: those of the text, where they are known already.
+    Without the words alone, which are `bare`. `words`: those of the text, where they are known.
     """
     words = values.words_of(text) if words is None else words
     signs = set(text)
@@ -247,10 +247,13 @@ def mint(text: str, words: Sequence[str] | None = None) -> list[Said]:
         what = values.number(plain) if form == "amount" else values.canon(plain)
         if what:
             found.setdefault((form, what), Said(form, what, span))
-    bare = words if signs.isdisjoint("@#") else [w.lstrip("@#") for w in words]
-    single = [Said("word", w, w) for w in dict.fromkeys(bare) if names_something(w)]
     phrase = [Said("phrase", " ".join(words), text)] if len(words) > 1 else []
-    return [*found.values(), *single, *phrase]
+    return [*found.values(), *phrase]
+
+
+def bare(words: Iterable[str]) -> list[str]:
+    """The words that alone may be names, without the signs before them."""
+    return [w for w in (word.lstrip("@#") for word in words) if names_something(w)]
 
 
 def names_something(word: str) -> bool:
@@ -267,14 +270,15 @@ def arranged(
 ) -> Authority:
     """The grants of a user's words and those that came besides, arranged."""
     all_said = [said(text, known) for text in texts]
-    grants = (*(g for acts_of, _ in all_said for g in acts_of), *more)
-    return Authority.of(grants, denied, (w for _, words in all_said for w in words))
+    grants = (*(g for acts_of, _, _ in all_said for g in acts_of), *more)
+    values_of = (v for _, found, _ in all_said for v in found)
+    return Authority.of(grants, denied, values_of, (w for _, _, words in all_said for w in words))
 
 
 @lru_cache(256)
-def said(text: str, known: Classes) -> tuple[tuple[Grant, ...], tuple[Said, ...]]:
-    """What a user's words grant: acts and sources, and values. `known`: classes, triggers."""
+def said(text: str, known: Classes) -> tuple[tuple[Grant, ...], tuple[Said, ...], tuple[str, ...]]:
+    """What a user's words grant: acts and sources, values, and words alone. `known`: classes."""
     text = text[:MOST_TEXT]
     parts = [Sentence.of(part) for part in sentences(text)]
     words = [word for part in parts for word in part.words]
-    return tuple(wishes(parts, known)), tuple(mint(text, words))
+    return tuple(wishes(parts, known)), tuple(mint(text, words)), tuple(bare(words))
