@@ -91,3 +91,22 @@ def test_no_text_keeps_the_machine_busy(piece) -> None:
     mine.names(text, "target")
     mine.designates(text[:400])
     values.alike(text[:300], [text[:301]])
+
+
+LINKED = ["HTTP://", "https://", "Www.", "www", "http:", "/", "a.com", "x", " "]
+
+
+@given(st.lists(st.sampled_from(LINKED), max_size=8))
+def test_a_link_that_is_not_looked_for_is_not_there(pieces) -> None:
+    text = "".join(pieces)
+    found = [g.what for g in phrases.mint(text) if g.form == "url"]
+    assert found == list(dict.fromkeys(filter(None, map(values.canon, values.urls(text)))))
+
+
+def test_words_alone_are_named_and_kept_as_words() -> None:
+    mine = phrases.arranged(("Ask @joe about 12 apples", "and joe"), (), denied=["value:apples"])
+    assert list(mine.words) == ["ask", "joe", "about"]
+    assert mine.names("Joe", "target")
+    assert not mine.names("joe", "secret")
+    assert not mine.names("apples", "label")
+    assert not mine.names("12", "target")
