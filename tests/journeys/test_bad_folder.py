@@ -89,6 +89,18 @@ def test_my_folder_goes_while_programs_run(machine) -> None:
     assert not work.exists()
 
 
+def test_my_folder_goes_before_its_first_call(machine) -> None:
+    """It is told of the folder, not of a name in it, though nobody entered it while it was there."""
+    reads = ["read", {"path": "/work/a.txt"}]
+    pid = machine.start(goal(["sleep", {"seconds": 1.5}], WRITES, reads), "-p", "steps")
+    machine.until(pid, lambda r: r["on"] == "call")
+    work = leave(machine)
+    shutil.rmtree(work)
+    assert machine.oros("wait", str(pid)).returncode == 0
+    errors = [outcome["error"] for outcome in returned(machine, pid)[1:]]
+    assert [(e["code"], e["why"]) for e in errors] == [("ENOENT", f"the folder {work} is gone")] * 2
+
+
 def test_my_disk_is_full_when_i_commit(small, disk) -> None:  # noqa: F811 - the fixture
     pid = waiting(small)
     before = photo(small.work)

@@ -123,6 +123,17 @@ def test_a_root_that_is_made_anew_is_entered_again(work) -> None:
         root.lstat("etc")
 
 
+def test_a_folder_that_went_before_it_was_entered_is_told_of_the_same_way(work) -> None:
+    root = Root(work)
+    work.rmdir()
+    told = []
+    for look in (lambda: root.fd, lambda: root.live, lambda: Root(work)):
+        with pytest.raises(NotFound) as e:
+            look()
+        told.append((e.value.why, e.value.hint))
+    assert set(told) == {(f"the folder {work} is gone", "bring it back, or use another")}
+
+
 @pytest.mark.usefixtures("way")
 def test_a_swap_of_folder_and_link_never_leads_out(work) -> None:
     outside = work.parent / "outside"

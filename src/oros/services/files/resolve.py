@@ -69,7 +69,7 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         """Raises: NotFound, AccessDenied."""
-        with explained(str(path)):
+        with explained(str(path), root=True):
             self.path = path.resolve(strict=True)
             self._fd = self._enter()
 
