@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.journeys.conftest import Machine
+from tests.journeys.conftest import Machine, mortal_server
 from tests.journeys.test_bad_input import says
 from tests.journeys.test_changes import goal, python
 from tests.journeys.test_full_disk import FULL, disk, fill  # noqa: F401 - `disk` is a fixture
@@ -90,14 +90,15 @@ def test_my_folder_goes_while_programs_run(machine) -> None:
 
 
 def test_my_folder_goes_before_its_first_call(machine) -> None:
-    """It is told of the folder, not of a name in it, though nobody entered it while it was there."""
-    reads = ["read", {"path": "/work/a.txt"}]
-    pid = machine.start(goal(["sleep", {"seconds": 1.5}], WRITES, reads), "-p", "steps")
-    machine.until(pid, lambda r: r["on"] == "call")
-    work = leave(machine)
-    shutil.rmtree(work)
-    assert machine.oros("wait", str(pid)).returncode == 0
-    errors = [outcome["error"] for outcome in returned(machine, pid)[1:]]
+    """It is told of the folder, not of a name in it, though nobody has entered it yet."""
+    with mortal_server("--tps", "20") as (_, machine.base_url):
+        machine.configure()
+        pid = machine.start('[[mock turns=2 tool=read args={"path":"/work/a"} tokens=40 final=no]]')
+        machine.until(pid, lambda r: r["on"] == "model")
+        work = leave(machine)
+        shutil.rmtree(work)
+        assert machine.oros("wait", str(pid)).returncode == 0
+    errors = [outcome["error"] for outcome in returned(machine, pid)]
     assert [(e["code"], e["why"]) for e in errors] == [("ENOENT", f"the folder {work} is gone")] * 2
 
 
