@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_ai import Agent as Pydantic
 from pydantic_ai import BinaryContent, ModelHTTPError
 from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModelSettings
 from pydantic_ai.models.openai import OpenAIResponsesModel as PydanticResponses
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -151,3 +151,41 @@ def test_openai_agents_hand_over(doors, kind) -> None:
     found = asyncio.run(Runner.run(agent_of(doors, kind, handoffs=[other]), text))
     assert found.last_agent.name == "other"
     assert found.final_output.startswith("here")
+
+
+# ---- conversations that the machine keeps ------------------------------------------------------
+
+
+def test_openai_agents_send_only_what_is_new(doors) -> None:
+    seen = []
+
+    @function_tool
+    def weather(x: int) -> str:
+        """Tell the weather."""
+        seen.append(x)
+        return "sunny"
+
+    async def story():
+        agent = agent_of(doors, OpenAIResponsesModel, tools=[weather])
+        first = await Runner.run(agent, ASKS, auto_previous_response_id=True)
+        assert first.final_output.startswith("sunny")
+        assert seen == [0]
+        said = {"previous_response_id": first.last_response_id}
+        return await Runner.run(agent, "one more", **said)
+
+    assert "sunny" in asyncio.run(story()).final_output
+
+
+def test_pydantic_ai_sends_only_what_is_new(doors) -> None:
+    settings = OpenAIResponsesModelSettings(openai_previous_response_id="auto")
+    agent = Pydantic(models(doors)[1], model_settings=settings)
+
+    @agent.tool_plain
+    def weather(x: int) -> str:
+        """Tell the weather."""
+        return "sunny"
+
+    first = agent.run_sync(ASKS)
+    assert first.output.startswith("sunny")
+    last = agent.run_sync("one more", message_history=first.all_messages())
+    assert "sunny" in last.output

@@ -223,12 +223,27 @@ def test_a_call_goes_there_and_back(doors) -> None:
     assert last["output"][0]["content"][0]["text"].startswith("sunny")
 
 
+def test_it_goes_on_from_an_answer_by_its_id(doors) -> None:
+    """Only what is new is sent; the request and what comes back are as the description has them."""
+    first = json.loads(raw(doors, input=[item("user", ASKS)], tools=[TOOL], instructions="Be kind"))
+    (call,) = [i for i in first["output"] if i["type"] == "function_call"]
+    back = {"type": "function_call_output", "call_id": call["call_id"], "output": "20 degrees"}
+    more = {"tools": [TOOL], "previous_response_id": first["id"]}
+    last = json.loads(raw(doors, input=[back], **more))
+    assert last["output"][0]["content"][0]["text"].startswith("sunny")
+    assert last["previous_response_id"] == first["id"]
+    found = events(raw(doors, input=[back], stream=True, **more))
+    assert found[-1]["response"]["output"][0]["content"] == last["output"][0]["content"]
+    assert found[-1]["response"]["previous_response_id"] == first["id"]
+
+
 def test_what_is_refused_says_so(doors) -> None:
     """As an error payload has to be; nothing is stored, fetched or read out of a file here."""
     pdf = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}
     there = {"type": "input_image", "image_url": "https://example.org/a.png"}
     refused = [
-        ({"input": "x", "previous_response_id": "resp_1"}, 400, "previous_response_id"),
+        ({"input": "x", "previous_response_id": "resp_1"}, 400, "has no answer 1 to go on from"),
+        ({"input": "x", "previous_response_id": "mine"}, 400, "previous_response_id"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, 400, "item_reference"),
         ({"input": [item("user", [pdf])]}, 400, "input_file"),
         ({"input": [item("user", [there])]}, 400, "nothing is fetched"),

@@ -107,6 +107,11 @@ def test_a_conversation_of_responses(client) -> None:
     items = [*said(ASKS), *first.output, back]
     last = client.responses.create(model="mock", input=items, tools=[FLAT])
     assert last.output_text.startswith("sunny")
+    only = client.responses.create(
+        model="mock", input=[back], tools=[FLAT], previous_response_id=first.id
+    )
+    assert only.output_text == last.output_text
+    assert only.previous_response_id == first.id
 
 
 def test_a_structured_response_and_a_picture(client, doors) -> None:
@@ -132,7 +137,7 @@ def test_a_program_of_the_machine(client) -> None:
 def test_errors_are_the_clients_own(client, doors) -> None:
     with pytest.raises(openai.NotFoundError, match="gpt-9"):
         client.chat.completions.create(model="gpt-9", messages=said("x"))
-    with pytest.raises(openai.BadRequestError, match="stored"):
+    with pytest.raises(openai.BadRequestError, match="no answer 1 to go on from"):
         client.responses.create(model="mock", input="x", previous_response_id="resp_1")
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="nope").models.list()

@@ -130,7 +130,7 @@ def test_a_response_streams() -> None:
     said = "".join(d["delta"] for n, d in events if n == "response.output_text.delta")
     assert said == "Hello, you there!"
     last = events[-1][1]["response"]
-    assert (last["status"], text_of(last), last["store"]) == ("completed", said, False)
+    assert (last["status"], text_of(last), last["store"]) == ("completed", said, True)
 
 
 def test_a_message_streams() -> None:
@@ -554,7 +554,7 @@ WRONG = [
     (
         "/v1/responses",
         b'{"model": "scripted", "input": "x", "previous_response_id": "r"}',
-        "stored",
+        "no response 'r' was made here",
     ),
     ("/v1/responses", b'{"model": "scripted", "input": [{"type": "computer_call"}]}', "items"),
     ("/v1/messages", json.dumps(HELLO).encode(), "max_tokens"),

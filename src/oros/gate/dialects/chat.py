@@ -16,7 +16,6 @@ from oros.gate.dialects.parts import (
     asks_of,
     chosen,
     event,
-    filled,
     listed,
     mapping,
     number,
@@ -27,7 +26,7 @@ from oros.gate.dialects.parts import (
     text,
     whole,
 )
-from oros.services.doors.wanted import Begun, Said, Step, Wanted, arguments
+from oros.services.doors.wanted import Begun, Said, Step, Wanted, arguments, filled
 
 FINISH: dict[Finish, str] = {"stop": "stop", "length": "length", "calls": "tool_calls"}
 PLAIN: dict[str, Sequence[Json]] = {

@@ -13,7 +13,6 @@ from oros.gate.dialects.parts import (
     Body,
     chosen,
     event,
-    filled,
     listed,
     mapping,
     number,
@@ -23,7 +22,16 @@ from oros.gate.dialects.parts import (
     text,
     whole,
 )
-from oros.services.doors.wanted import Begun, Said, Step, Wanted, arguments, packed, unpacked
+from oros.services.doors.wanted import (
+    Begun,
+    Said,
+    Step,
+    Wanted,
+    arguments,
+    filled,
+    packed,
+    unpacked,
+)
 
 STOP: dict[Finish, str] = {"stop": "end_turn", "length": "max_tokens", "calls": "tool_use"}
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",

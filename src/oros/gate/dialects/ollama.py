@@ -20,7 +20,6 @@ from oros.gate.dialects.parts import (
     Blobs,
     Body,
     decoded,
-    filled,
     listed,
     mapping,
     number,
@@ -30,7 +29,7 @@ from oros.gate.dialects.parts import (
     text,
     whole,
 )
-from oros.services.doors.wanted import Begun, Said, Step, Wanted
+from oros.services.doors.wanted import Begun, Said, Step, Wanted, filled
 
 SPOKEN = "0.12.6"
 """The version of Ollama whose API this is; clients ask it before they use what came later."""

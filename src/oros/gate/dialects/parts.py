@@ -10,7 +10,7 @@ from typing import Protocol
 
 from oros.abi.errors import Invalid, OrosError, Unsupported
 from oros.abi.ids import BlobId
-from oros.abi.message import Ask, AudioPart, ImagePart, Json, Message, Part, TextPart
+from oros.abi.message import Ask, AudioPart, ImagePart, Json, Part, TextPart
 from oros.abi.ports import ToolSpec
 from oros.services.doors.wanted import Begun, Said, Step, Wanted
 
@@ -186,18 +186,6 @@ def refuse(body: Body, plain: Mapping[str, Sequence[Json]]) -> None:
         value = body.get(name)
         if value is not None and value not in fine:
             raise Unsupported(f"{name}: this machine can't do that", "leave it out")
-
-
-def filled(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Raises: Invalid, if there is nothing to answer; answers to calls that nobody made, too."""
-    if not any(m.role in ("user", "tool") for m in messages):
-        raise Invalid("messages: there is nothing to answer", "send a user's message")
-    known: set[str] = set()
-    for message in messages:
-        known |= {a.id for a in message.asks}
-        if message.role == "tool" and message.answers not in known:
-            raise Invalid(f"messages: no call {message.answers!r} was made before its answer")
-    return tuple(messages)
 
 
 def plain(value: Json, where: str) -> tuple[Part, ...]:

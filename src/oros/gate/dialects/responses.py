@@ -1,10 +1,16 @@
-"""OpenAI's Responses, and Open Responses, as a server speaks them; nothing is stored."""
+"""OpenAI's Responses, and Open Responses, as a server speaks them.
 
+What is gone on from (`previous_response_id`) is the journal of the process that answered. Its id
+says how many messages of that request were for it alone: instructions are not carried over.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from oros.abi.errors import Invalid, OrosError, Unsupported
+from oros.abi.errors import Invalid, OrosError
 from oros.abi.grants import Usage
+from oros.abi.ids import Pid
 from oros.abi.message import Ask, Json, Message, Part, ReasoningPart, TextPart
 from oros.abi.ports import ToolSpec
 from oros.gate.dialects import chat
@@ -16,7 +22,6 @@ from oros.gate.dialects.parts import (
     Body,
     asks_of,
     chosen,
-    filled,
     listed,
     mapping,
     number,
@@ -26,7 +31,7 @@ from oros.gate.dialects.parts import (
     text,
     whole,
 )
-from oros.services.doors.wanted import Begun, Said, Wanted, unpacked
+from oros.services.doors.wanted import After, Begun, Said, Wanted, filled, unpacked
 
 PLAIN: dict[str, Sequence[Json]] = {
     "background": (False,),
@@ -35,6 +40,7 @@ PLAIN: dict[str, Sequence[Json]] = {
     "top_logprobs": (0,),
 }
 """Fields that would change the answer, with the values that don't."""
+IDENT = re.compile(r"resp_([0-9]{1,18})(?:_([0-9]{1,2}))?")
 
 
 class Responses:
@@ -44,19 +50,18 @@ class Responses:
 
     def asked(self, body: Body) -> Wanted:
         """Raises: Invalid, Unsupported."""
-        if body.get("previous_response_id") is not None:
-            hint = "send the whole conversation as input"
-            raise Unsupported("previous_response_id: no response is stored here", hint)
+        after = earlier(body.get("previous_response_id"))
         refuse(body, PLAIN)
         blobs = Blobs()
-        messages = conversation(body.get("input"), blobs)
+        messages, head = conversation(body.get("input"), blobs), 0
         if body.get("instructions"):
             told = TextPart(text(body["instructions"], "instructions"))
             messages.insert(0, Message("system", (told,)))
+            head = 1
         tools, forced = offered(body)
         return Wanted(
             text(body.get("model"), "model"),
-            filled(messages),
+            tuple(messages) if after else filled(messages),
             tools,
             forced,
             schema(body),
@@ -65,6 +70,8 @@ class Responses:
             stream=body.get("stream") is True,
             blobs=blobs.found,
             told=repeated(body, tools),
+            after=after,
+            head=head,
         )
 
     def whole(self, begun: Begun, wanted: Wanted, said: Said) -> Json:
@@ -84,6 +91,16 @@ class Responses:
         return chat.Chat().error(error, status)
 
 
+def earlier(ident: Json) -> After | None:
+    """What an id means that a client goes on from. Raises: Invalid."""
+    if ident is None:
+        return None
+    found = IDENT.fullmatch(text(ident, "previous_response_id"))
+    if found is None:
+        raise Invalid(f"previous_response_id: no response {ident[:80]!r} was made here")
+    return After(Pid(int(found[1])), int(found[2] or 0))
+
+
 def response(
     begun: Begun, wanted: Wanted, said: Said | None, items: Sequence[Json], error: Json = None
 ) -> Json:
@@ -92,7 +109,7 @@ def response(
     status = "failed" if error else "in_progress" if said is None else "completed"
     reason = {"reason": "max_output_tokens"} if cut else None
     return {
-        "id": f"resp_{begun.pid}",
+        "id": f"resp_{begun.pid}_{wanted.head}" if wanted.head else f"resp_{begun.pid}",
         "object": "response",
         "created_at": int(begun.created),
         "completed_at": None if said is None else int(begun.created + said.usage.seconds),
@@ -110,7 +127,7 @@ def repeated(body: Body, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
     """What the answer repeats of the request."""
     found: dict[str, Json] = {
         "instructions": body.get("instructions"),
-        "previous_response_id": None,
+        "previous_response_id": body.get("previous_response_id"),
         "tools": [
             {
                 "type": "function",
@@ -133,7 +150,7 @@ def repeated(body: Body, tools: Sequence[ToolSpec]) -> Mapping[str, Json]:
         "reasoning": None,
         "max_output_tokens": body.get("max_output_tokens"),
         "max_tool_calls": None,
-        "store": False,
+        "store": body.get("store") is not False,
         "background": False,
         "service_tier": "default",
         "metadata": body.get("metadata") or {},

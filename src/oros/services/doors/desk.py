@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from oros.abi.errors import Busy, Invalid, NoDevice, OrosError, Unsupported
 from oros.abi.events import Exited, Reaped, Spawned
@@ -15,6 +16,8 @@ from oros.kernel.process import Process
 from oros.paging.context import size
 from oros.scheduling import needs
 from oros.services.doors import jobs
+from oros.services.doors.earlier import gone_on
+from oros.services.doors.fit import labelled
 from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
 from oros.services.doors.wanted import Begun, Said, Tell, Wanted
@@ -82,6 +85,9 @@ class Desk:
         with self._counted(key):
             self._check(key, wanted.model)
             asker = Asker(key, row, self.limits(key))
+            wanted = replace(wanted, messages=labelled(wanted.messages, key.label))
+            if wanted.after is not None:
+                wanted = gone_on(self._m, asker, wanted, wanted.after)
             if not wanted.messages:
                 tell([Begun(row.pid, self.now), Said()])
             elif wanted.model.startswith(jobs.PREFIX):

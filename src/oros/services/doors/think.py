@@ -56,7 +56,6 @@ async def think(m: Machine, who: Asker, wanted: Wanted, tell: Tell) -> None:
     Cancelled: the client went away. Raises: Unsupported, TooBig, OverBudget, NoDevice, what the
     model's driver raises, Interrupted by a signal.
     """
-    wanted = replace(wanted, messages=fit.labelled(wanted.messages, who.key.label))
     call = Call(m, who, wanted, tell)
     model: Model | None = call.first()
     for blob in wanted.blobs.values():
@@ -229,10 +228,18 @@ class Call:
         """How the call in flight ended, which is paid now; it is still to be written."""
         context = self._m.journal.images[self.process.pid].context
         info = self._info or ModelInfo(self.process.model, 0)
-        self._reply = self._draft.reply(info, context.label, cut, context.tokens)
+        self._reply = reply = self._draft.reply(info, context.label, cut, context.tokens)
+        if self._shaped and not cut and not reply.error:
+            self._reply = replace(reply, message=self._called(reply.message))
         self._m.accounts.charge(self.process, replace(self._reply.usage, seconds=0.0))
         self._usage += self._reply.usage
         return self._reply
+
+    def _called(self, message: Message) -> Message:
+        """An answer under a tool's schema as the call that it is."""
+        thoughts = tuple(p for p in message.parts if isinstance(p, ReasoningPart))
+        ask = fit.call_of(self._wanted.tools[0], message.text, self.process.pid)
+        return replace(message, parts=thoughts, asks=(ask,))
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -265,8 +272,8 @@ class Call:
         draft, text = self._draft, self._earlier + "".join(self._draft.text)
         thoughts = tuple(p for p in draft.parts if isinstance(p, ReasoningPart))
         asks, finish = draft.asked(), draft.finish
-        if self._shaped:
-            asks, text = (fit.call_of(self._wanted.tools[0], text, self.process.pid),), ""
+        if self._shaped and self._reply is not None:
+            asks, text = self._reply.message.asks, ""
         finish = "calls" if asks and finish == "stop" else finish
         return Said(text, thoughts, asks, finish, self._usage)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from oros.abi.errors import Invalid
 from oros.abi.events import Finish
 from oros.abi.grants import NO_USAGE, Usage
 from oros.abi.ids import BlobId, Pid
@@ -14,12 +15,24 @@ from oros.abi.ports import Progress, ReasoningDelta, TextDelta, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """An earlier answer that a request goes on from: its process.
+
+    `head`: so many messages at the head of what it was asked were for that answer alone.
+    """
+
+    pid: Pid
+    head: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One request. Labels of messages are not set: who asks is not known here.
 
     `forced`: the answer has to be a call. `max_tokens` 0: as many as are usual. `blobs`: bytes of
     the parts. `usage`: a stream says at its end what it cost. `told`: fields of the request that
-    its dialect repeats in the answer.
+    its dialect repeats in the answer. `after`: what came before these messages, behind the first
+    `head` of them.
     """
 
     model: str
@@ -35,6 +48,8 @@ class Wanted:
     usage: bool = False
     blobs: Mapping[BlobId, bytes] = field(default_factory=dict)
     told: Mapping[str, Json] = field(default_factory=dict)
+    after: After | None = None
+    head: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,18 @@ Step = Begun | TextDelta | ReasoningDelta | Progress | Said
 """What a client is told, in order: `Begun`, deltas, `Said`. Calls are told with `Said` only."""
 
 Tell = Callable[[Sequence[Step]], None]
+
+
+def filled(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Raises: Invalid, if there is nothing to answer; answers to calls that nobody made, too."""
+    if not any(m.role in ("user", "tool") for m in messages):
+        raise Invalid("messages: there is nothing to answer", "send a user's message")
+    known: set[str] = set()
+    for message in messages:
+        known |= {a.id for a in message.asks}
+        if message.role == "tool" and message.answers not in known:
+            raise Invalid(f"messages: no call {message.answers!r} was made before its answer")
+    return tuple(messages)
 
 
 def arguments(ask: Ask) -> str:
