@@ -69,7 +69,7 @@ CLIENTS := 'openai==3.57.0' 'anthropic==2.14.0' 'ollama==0.6.3' 'pydantic-ai-sli
 
 .venv-doors/ready: pyproject.toml constraints.txt Makefile
 	$(PY) -m venv .venv-doors
-	.venv-doors/bin/python -m pip install -q -e '.[dev]' $(CLIENTS)
+	.venv-doors/bin/python -m pip install -q -e '.[dev,files]' $(CLIENTS)
 	@touch .venv-doors/ready
 
 test-doors: .venv-doors/ready

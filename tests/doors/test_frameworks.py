@@ -21,6 +21,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModelSetti
 from pydantic_ai.models.openai import OpenAIResponsesModel as PydanticResponses
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+from tests.services.index.samples import pdf
 
 ASKS = "[[mock turns=1 tool=weather tokens=4 final=sunny]] How is it?"
 PLACE = '[[mock text={"city":"Bonn","people":330000}]]'
@@ -87,6 +88,14 @@ def test_pydantic_ai_shows_pictures(doors, number) -> None:
     agent = Pydantic(models(doors)[number])
     agent.run_sync(["what?", BinaryContent(b"\x89PNG pixel", media_type="image/png")])
     assert doors.pictures() == ["image/png"]
+
+
+@DIALECTS
+def test_pydantic_ai_sends_documents(doors, number, tmp_path) -> None:
+    pdf(tmp_path / "a.pdf", ["The fee is 417 pounds."])
+    paper = BinaryContent((tmp_path / "a.pdf").read_bytes(), media_type="application/pdf")
+    found = Pydantic(models(doors)[number]).run_sync(["what?", paper])
+    assert "The fee is 417 pounds." in found.output  # the model says what it was shown
 
 
 def test_pydantic_ai_hears_errors(doors) -> None:

@@ -237,15 +237,22 @@ def test_it_goes_on_from_an_answer_by_its_id(doors) -> None:
     assert found[-1]["response"]["previous_response_id"] == first["id"]
 
 
+def test_a_file_is_read(doors) -> None:
+    data = {"filename": "a.txt", "file_data": base64.b64encode(b"417 pounds").decode()}
+    found = json.loads(raw(doors, input=[item("user", [{"type": "input_file", **data}])]))
+    assert "417 pounds" in found["output"][0]["content"][0]["text"]
+
+
 def test_what_is_refused_says_so(doors) -> None:
-    """As an error payload has to be; nothing is stored, fetched or read out of a file here."""
-    pdf = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}
+    """As an error payload has to be; nothing is fetched here."""
+    data = base64.b64encode(b"%PDF-1.4 no more").decode()
+    pdf = {"type": "input_file", "filename": "a.pdf", "file_data": data}
     there = {"type": "input_image", "image_url": "https://example.org/a.png"}
     refused = [
         ({"input": "x", "previous_response_id": "resp_1"}, 400, "has no answer 1 to go on from"),
         ({"input": "x", "previous_response_id": "mine"}, 400, "previous_response_id"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, 400, "item_reference"),
-        ({"input": [item("user", [pdf])]}, 400, "input_file"),
+        ({"input": [item("user", [pdf])]}, 400, "a.pdf: no text can be had"),
         ({"input": [item("user", [there])]}, 400, "nothing is fetched"),
         ({"input": "x", "background": True}, 400, "background"),
         ({"input": "x", "model": "gpt-9"}, 404, "gpt-9"),

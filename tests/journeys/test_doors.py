@@ -1,5 +1,6 @@
 """Other clients at the machine: a person opens the doors, gives keys, takes them back."""
 
+import base64
 import http.client
 import json
 import socket
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from tests.services.index.samples import pdf, xlsx
 
 from oros.sdk.address import socket_path
 
@@ -182,3 +184,44 @@ def test_a_halt_amid_an_answer_tells_the_client(slow) -> None:
     slow.oros("boot")
     door = next(p for p in slow.json("ps", "-a") if p["program"] == "door")
     assert door["status"] == 130
+
+
+def test_a_document_comes_with_a_question(machine, mock_url, tmp_path) -> None:
+    """A PDF, a sheet and a text, in three dialects: the model is shown their text, as others'."""
+    url = machine.json("serve", "--port", "0")["url"]
+    key = machine.json("keys", "add", "editor", "--mine", "--apps", "*")["key"]
+    pdf(tmp_path / "a.pdf", ["The fee is 417 pounds."])
+    xlsx(tmp_path / "b.xlsx", {"Costs": [["what", "sum"], ["paint", 93]]})
+    a, b = (base64.b64encode((tmp_path / n).read_bytes()).decode() for n in ("a.pdf", "b.xlsx"))
+    ask = {"type": "text", "text": "How much?"}
+    sheet = {"type": "file", "file": {"filename": "b.xlsx", "file_data": b}}
+    chat = [{"role": "user", "content": [ask, sheet]}]
+    source = {"type": "base64", "media_type": "application/pdf", "data": a}
+    theirs = [{"role": "user", "content": [{"type": "document", "source": source}, ask]}]
+    data = {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{a}"}
+    items = [{"role": "user", "content": [{"type": "input_file", **data}]}]
+    more = {"model": "mock", "max_tokens": 500}
+    asked = [
+        ("/v1/chat/completions", {"model": "mock", "messages": chat}, "paint"),
+        ("/v1/messages", {**more, "messages": theirs}, "417 pounds"),
+        ("/v1/responses", {"model": "mock", "input": items}, "417 pounds"),
+    ]
+    for path, body, fact in asked:
+        status, found = post(url, key, body, path)
+        assert status == 200, found
+        pid = max(p["pid"] for p in machine.json("ps", "-a") if p["program"] == "door")
+        log = machine.oros("log", str(pid), "-o", "json").stdout
+        received = [f for f in json.loads(log) if f["kind"] == "received"]
+        (text,) = [p["text"] for p in received[0]["event"]["message"]["parts"] if fact in str(p)]
+        assert text.startswith("[the file ")
+        assert received[0]["event"]["message"]["label"]["integrity"] == 0
+    status, found = post(url, key, {**HELLO, "model": "oros/steps", "messages": chat})
+    assert (status, "put it in the folder" in str(found)) == (400, True)
+    broken = {"filename": "c.pdf", "file_data": base64.b64encode(b"%PDF-1.4 no more").decode()}
+    body = {
+        "model": "mock",
+        "messages": [{"role": "user", "content": [{"type": "file", "file": broken}]}],
+    }
+    status, found = post(url, key, body)
+    assert status == 400
+    assert "c.pdf: no text can be had of it" in found["error"]["message"]

@@ -19,7 +19,8 @@ LISTEN = "doors.listen"
 def made(console: Console, names: Names, programs: Programs, mind: Mind, listen: str) -> "Door":
     """The doors of a machine, and what a person may ask of them."""
     m = console.kernel.m
-    behind = Desk(m, Keys(m, m.world.store), console.hub, names, programs, mind.embedder)
+    keys, texts = Keys(m, m.world.store), mind.documents
+    behind = Desk(m, keys, console.hub, names, programs, mind.embedder, texts)
     door = Door(behind, m.world.store, listen, console.halt)
     console.queries |= door.queries()
     console.longs |= door.longs()

@@ -12,6 +12,7 @@ from oros.gate.dialects.parts import (
     Blobs,
     Body,
     chosen,
+    decoded,
     event,
     listed,
     mapping,
@@ -270,12 +271,39 @@ def part(row: Body, where: str, blobs: Blobs) -> Part | None:
             if source.get("type") != "base64":
                 return blobs.image(source.get("url"), where)
             return blobs.picture(text(source.get("media_type"), where), source.get("data"), where)
+        case "document":
+            return document(row, where, blobs)
         case "thinking":
             return kept(row.get("signature"), str(row.get("thinking") or ""))
         case "redacted_thinking":
             return kept(row.get("data"), "")
         case kind:
             raise Invalid(f"{where}: blocks of type {kind!r} are not known here")
+
+
+def document(row: Body, where: str, blobs: Blobs) -> Part:
+    """A document: in base64, or its text. Raises: Invalid, Unsupported."""
+    source = mapping(row.get("source"), f"{where}.source")
+    name, mime = row.get("title") or "document", str(source.get("media_type") or "")
+    match source.get("type"):
+        case "base64":
+            return blobs.document(name, mime, decoded(source.get("data"), where), where)
+        case "text":
+            said = text(source.get("data"), where)
+        case "content":
+            said = "".join(p.text for p in words(source.get("content"), where, blobs))
+        case kind:
+            hint = "nothing is fetched or kept for a client"
+            raise Unsupported(f"{where}: documents of type {kind!r} can't be had", hint)
+    return blobs.document(name, "text/plain", said.encode(errors="replace"), where)
+
+
+def words(value: Json, where: str, blobs: Blobs) -> list[TextPart]:
+    """The parts of a document that is given in parts. Raises: Invalid, Unsupported."""
+    parts = contents(value, where, blobs)
+    if not all(isinstance(p, TextPart) for p in parts):
+        raise Unsupported(f"{where}: a document's content is text here", "send pictures beside it")
+    return [p for p in parts if isinstance(p, TextPart)]
 
 
 def kept(seal: Json, said: str) -> ReasoningPart | None:

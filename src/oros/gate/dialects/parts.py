@@ -4,19 +4,22 @@ import base64
 import binascii
 import hashlib
 import json
+import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from oros.abi.errors import Invalid, OrosError, Unsupported
 from oros.abi.ids import BlobId
-from oros.abi.message import Ask, AudioPart, ImagePart, Json, Part, TextPart
+from oros.abi.message import Ask, AudioPart, FilePart, ImagePart, Json, Part, TextPart
 from oros.abi.ports import ToolSpec
 from oros.services.doors.wanted import Begun, Said, Step, Wanted
 
 Body = Mapping[str, Json]
 EVENTS = "text/event-stream"
 OBJECT: Mapping[str, Json] = {"type": "object"}
+NAME = 255
+"""Characters of a file's name at most."""
 
 
 class Stream(Protocol):
@@ -87,6 +90,26 @@ class Blobs:
     def sound(self, kind: str, text: Json, where: str) -> AudioPart:
         """A sound in base64; `kind` is wav or mp3. Raises: Invalid."""
         return AudioPart(self.put(decoded(text, where)), f"audio/{kind}", "")
+
+    def file(self, row: Body, where: str) -> FilePart:
+        """A file in `file_data`: base64, or a data URL of it. Raises: Invalid, Unsupported."""
+        data, mime = row.get("file_data"), ""
+        if not isinstance(data, str) or not data:
+            hint = "nothing is fetched or kept for a client"
+            raise Unsupported(f"{where}: a file comes in base64, as file_data", hint)
+        if data.startswith("data:"):
+            head, _, data = data[5:].partition(",")
+            mime, _, coding = head.partition(";")
+            if coding != "base64":
+                raise Invalid(f"{where}: the URL is not in base64")
+        return self.document(row.get("filename") or "", mime, decoded(data, where), where)
+
+    def document(self, name: Json, mime: str, data: bytes, where: str) -> FilePart:
+        """A file; a name without an ending gets that of its type. Raises: Invalid."""
+        called = text(name, where)[:NAME] or "file"
+        if "." not in called:
+            called += mimetypes.guess_extension(mime) or ""
+        return FilePart(self.put(data), mime, called, len(data))
 
 
 def decoded(text: Json, where: str) -> bytes:

@@ -260,6 +260,8 @@ def part(row: Body, where: str, blobs: Blobs) -> Part:
         case "input_audio":
             sound = mapping(row.get("input_audio"), where)
             return blobs.sound(text(sound.get("format"), where), sound.get("data"), where)
+        case "input_file":
+            return blobs.file(row, where)
         case kind:
             raise Invalid(f"{where}: parts of type {kind!r} are not known here")
 

@@ -15,12 +15,13 @@ from oros.kernel.machine import Machine
 from oros.kernel.process import Process
 from oros.paging.context import size
 from oros.scheduling import needs
-from oros.services.doors import jobs
+from oros.services.doors import attached, jobs
 from oros.services.doors.earlier import gone_on
 from oros.services.doors.fit import labelled
 from oros.services.doors.keys import Asker, Key, Keys
 from oros.services.doors.think import DOOR, think
 from oros.services.doors.wanted import Begun, Said, Tell, Wanted
+from oros.services.files.folder import Texts
 from oros.services.hub import Hub
 
 MOST = 64
@@ -48,10 +49,12 @@ class Desk:
         names: Names,
         programs: Programs,
         embedder: Embedder | None,
+        texts: Texts | None = None,
     ) -> None:
+        """`texts` makes text of the files that come with a request."""
         self.keys = keys
         self._m, self._hub, self._embedder = machine, hub, embedder
-        self._names, self._programs = names, programs
+        self._names, self._programs, self._texts = names, programs, texts
         self._open: Counter[Pid] = Counter()
 
     @property
@@ -94,7 +97,7 @@ class Desk:
                 model = self._model(asker, wanted.model)
                 await jobs.work(self._m, self._hub, asker, model, wanted, tell)
             else:
-                await think(self._m, asker, wanted, tell)
+                await think(self._m, asker, await attached.read(self._texts, wanted), tell)
 
     def _model(self, who: Asker, asked: str) -> str:
         """The model that a program of a key begins on, by name: one that has what it needs.

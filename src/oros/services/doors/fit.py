@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from oros.abi import wire
+from oros.abi import hidden, wire
 from oros.abi.errors import TooBig, Unsupported
-from oros.abi.labels import THIRD, Label
+from oros.abi.labels import THIRD, Integrity, Label
 from oros.abi.message import Ask, Json, Message, TextPart, noted
 from oros.abi.ports import ModelInfo, ModelRequest, ToolSpec
 from oros.paging.context import MARGIN, estimate, size
@@ -69,9 +69,14 @@ def room(wanted: Wanted, info: ModelInfo, tokens: int) -> int:
 
 
 def request(wanted: Wanted, info: ModelInfo) -> ModelRequest:
-    """The request. A call that is forced is an answer under the schema of its arguments."""
+    """The request. A call that is forced is an answer under the schema of its arguments.
+
+    Of others' text the model is shown nothing that people don't see.
+    """
+    mine = Integrity.USER
+    seen = tuple(m if m.label.integrity is mine else hidden.shown(m) for m in wanted.messages)
     made = ModelRequest(
-        wanted.messages,
+        seen,
         wanted.tools,
         temperature=wanted.temperature,
         seed=wanted.seed,
@@ -83,7 +88,7 @@ def request(wanted: Wanted, info: ModelInfo) -> ModelRequest:
     tool = wanted.tools[0]
     ask = f"Answer with the arguments of {tool.name} as one JSON object, and nothing else."
     about = f"{tool.name}: {tool.about}\n{json.dumps(tool.schema, ensure_ascii=False)}\n{ask}"
-    return replace(made, messages=noted(wanted.messages, about), tools=(), schema=tool.schema)
+    return replace(made, messages=noted(seen, about), tools=(), schema=tool.schema)
 
 
 def shaped(wanted: Wanted, info: ModelInfo) -> bool:

@@ -37,6 +37,9 @@ async def work(m: Machine, hub: Hub, who: Asker, model: str, wanted: Wanted, tel
     """
     if wanted.tools or wanted.schema is not None:
         raise Unsupported("a program of this machine takes no tools and no schema", "ask a model")
+    if any(p.kind in ("image", "audio", "file") for m in wanted.messages for p in m.parts):
+        hint = "put it in the folder that the key gives"
+        raise Unsupported("a program takes words: no picture, sound or file", hint)
     pid, change = spawned(m, who, model, wanted)
     try:
         async with hub.watch(pid) as live:
