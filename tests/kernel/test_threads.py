@@ -25,7 +25,7 @@ def asking(**more):
     return script
 
 
-def several(say, **more) -> tuple[dict, list]:
+def several(say, nice=0, **more) -> tuple[dict, list]:
     """The outcome of an `infer`, and the requests that it made. `say(request)` answers them."""
 
     async def story(kernel, setup):
@@ -36,13 +36,19 @@ def several(say, **more) -> tuple[dict, list]:
             return say(request) if apart else plain(request)
 
         setup.model.script = script
-        pid = await start(kernel, "go")
+        pid = await start(kernel, "go", nice=nice)
         await ended(kernel, pid)
         back = next(f.event for f in kernel.history(pid) if f.event.kind == "call_returned")
         apart = [r for r in setup.model.requests if len(r.messages) == 1]
         return back.outcome, apart, setup.model.most
 
     return play(story, asking(**more), slots=4)
+
+
+@pytest.mark.parametrize("nice", [0, 1])
+def test_a_servers_priority_is_that_of_the_process(nice) -> None:
+    _, (request,), _ = several(lambda _: "seven", nice=nice)
+    assert request.nice == nice
 
 
 def test_answers_side_by_side_under_a_schema() -> None:
@@ -52,6 +58,8 @@ def test_answers_side_by_side_under_a_schema() -> None:
     assert all(r.temperature > 0 for r in requests)
     assert most == 4, "they run at the same time"
     assert outcome.usage.tokens_out >= 4
+    assert {r.affinity.partition("/")[0] for r in requests} == {"2-infer"}, "they begin alike"
+    assert len({r.affinity for r in requests}) == 4, "and each goes on by itself"
 
 
 def test_one_is_as_ever() -> None:

@@ -39,7 +39,8 @@ async def asked(
     """
     said = hidden.shown(say("user", prompt, process.label if label is None else label))
     heat = HEAT if seed else 0.0
-    request = ModelRequest((said,), (), how.max_tokens, heat, seed, schema=schema)
+    most, nice, kin = how.max_tokens, m.effective_nice(process), f"{process.pid}-infer/{seed}"
+    request = ModelRequest((said,), (), most, heat, seed, (), schema, "", kin, nice)
     need = Usage(len(prompt) // 3, how.max_tokens)
     m.accounts.hold(process, need)
     try:
