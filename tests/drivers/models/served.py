@@ -160,6 +160,7 @@ class Server:
         self.go = asyncio.Event()
         self.requests: list[Request] = []
         self.stats: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Server":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 26)
@@ -167,7 +168,13 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """As of a process that ends: nothing is listened to and no connection is left open."""
         self._server.close()
+        for _ in range(10):  # who was let in just now has its task by then
+            await asyncio.sleep(0)
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def make(self, info: Any, key: Any, idle: float) -> Any:
         """A driver that talks to this server."""
@@ -184,12 +191,15 @@ class Server:
         return self.dialect.heard(self.requests[-1])
 
     async def until(self, what: str, count: int = 1) -> None:
-        """Wait until something was counted: `cancelled`, `done`, `requests`."""
+        """Wait until something was counted: `held`, `cancelled`, `done`, `requests`."""
         async with asyncio.timeout(5):
             while self.stats[what] < count:  # noqa: ASYNC110 - the server is another's
                 await asyncio.sleep(0.005)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             while await self._one(reader, writer) and self.keeps:
                 pass
@@ -200,6 +210,9 @@ class Server:
             pass
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            self._tasks.discard(task)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
@@ -218,6 +231,7 @@ class Server:
             at = 1 + next(i for i, frame in enumerate(frames) if said in frame)
             chunks(writer, frames[:at], self.cut)
             await writer.drain()
+            self.stats["held"] += 1
             await self.go.wait()
             frames = frames[at:]
         chunks(writer, frames, self.cut)
