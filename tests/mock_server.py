@@ -81,6 +81,7 @@ class MockServer:
     ttft: float = 0.0
     tps: float = 0.0
     port: int = 0
+    answers: int = 0
     stats: Counter = field(default_factory=Counter)
     faulted: Counter = field(default_factory=Counter)
     book: list[dict] = field(default_factory=list)
@@ -174,6 +175,8 @@ class MockServer:
     async def _chat(self, body, reader, writer) -> bool:
         self.stats["requests"] += 1
         fault, pieces, call = self.plan(body)
+        if self.answers and self.stats["requests"] > self.answers:
+            fault = "hang"
         if fault:
             self.stats["faults"] += 1
             begun = script_of(body["messages"]).get("final", "done")
@@ -344,7 +347,7 @@ def scenes(path: str) -> list[dict]:
 
 async def serve(options) -> None:
     """Run until killed."""
-    timing = (options.slots, options.ttft, options.tps, options.port)
+    timing = (options.slots, options.ttft, options.tps, options.port, options.answers)
     async with MockServer(*timing, book=options.book) as server:
         print("mock server on", server.base_url, flush=True)
         await asyncio.Event().wait()
@@ -358,5 +361,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--tps", type=float, default=0.0, help="tokens a second and slot; 0: at once"
     )
+    parser.add_argument("--answers", type=int, default=0, help="then it only listens; 0: no end")
     parser.add_argument("--book", type=scenes, default=[], help="a file of scenes")
     asyncio.run(serve(parser.parse_args()))
