@@ -51,18 +51,18 @@ TRIES = 5
 def test_a_server_that_stays_broken(machine) -> None:
     """Each is tried again, then paused with its own reason and code; CONT goes on. Side by side."""
     none = '[models.none]\nbase_url = "http://127.0.0.1:1/v1"\n'
-    # Of their own: what is dropped on a connection that others kept is tried again at once, and
-    # where little silence counts as hung, an answer that is late on a busy machine is hung, too.
+    # Each on its own: what is dropped on a connection that others kept is tried again at once, who
+    # is refused by a 429 slows the others down, and where little silence counts as hung, an answer
+    # that is late on a busy machine is hung, too.
     same = f'base_url = "{machine.base_url}"\nmodel = "mock-1"\n'
-    own = f"[models.alone]\n{same}[models.silent]\n{same}{IDLE}\n"
-    machine.configure(none + own, slots=16)
+    own = [f"[models.{f}]\n{same}{IDLE * (f == 'hang')}\n" for f in IN_THE_END]
+    machine.configure(none + "".join(own))
     assert machine.oros("ps").returncode == 0
     runs = {
         fault: machine.begin(
-            "run", "--model", model, f"[[mock fault={fault} times={TRIES} final=well]]"
+            "run", "--model", fault, f"[[mock fault={fault} times={TRIES} final=well]]"
         )
         for fault in IN_THE_END
-        for model in [{"drop": "alone", "hang": "silent"}.get(fault, "mock")]
     }
     nobody = machine.begin("run", "--model", "none", "hello")
     for fault, run in runs.items():
