@@ -25,6 +25,7 @@ import asyncio
 import base64
 import json
 import re
+import signal
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,8 @@ class MockServer:
     ttft: float = 0.0
     tps: float = 0.0
     port: int = 0
+    answers: int = 0
+    more: asyncio.Event = field(default_factory=asyncio.Event)
     stats: Counter = field(default_factory=Counter)
     faulted: Counter = field(default_factory=Counter)
     book: list[dict] = field(default_factory=list)
@@ -173,6 +176,10 @@ class MockServer:
 
     async def _chat(self, body, reader, writer) -> bool:
         self.stats["requests"] += 1
+        late = self.answers and self.stats["requests"] > self.answers
+        while late and not self.more.is_set():
+            if not await on_time(asyncio.get_running_loop().time() + 0.02, reader):
+                return False
         fault, pieces, call = self.plan(body)
         if fault:
             self.stats["faults"] += 1
@@ -344,8 +351,9 @@ def scenes(path: str) -> list[dict]:
 
 async def serve(options) -> None:
     """Run until killed."""
-    timing = (options.slots, options.ttft, options.tps, options.port)
+    timing = (options.slots, options.ttft, options.tps, options.port, options.answers)
     async with MockServer(*timing, book=options.book) as server:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, server.more.set)
         print("mock server on", server.base_url, flush=True)
         await asyncio.Event().wait()
 
@@ -358,5 +366,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--tps", type=float, default=0.0, help="tokens a second and slot; 0: at once"
     )
+    parser.add_argument("--answers", type=int, default=0, help="then none before SIGUSR1; 0: all")
     parser.add_argument("--book", type=scenes, default=[], help="a file of scenes")
     asyncio.run(serve(parser.parse_args()))

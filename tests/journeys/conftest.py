@@ -2,8 +2,11 @@
 
 import json
 import os
+import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from oros.sdk.address import address, socket_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODELS = Path(os.environ.get("OROS_HOME") or Path.home() / ".local/share/oros") / "models"
@@ -110,17 +115,21 @@ class Machine:
 
     def daemon(self) -> int:
         """The daemon's process id."""
-        found = subprocess.run(
-            ["pgrep", "-f", f"oros.boot --home {self.home}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return int(found.stdout.split()[0])
+        # Not by its command line: one that was halted may still be ending beside the next.
+        with socket.socket(socket.AF_UNIX) as link, address(socket_path(self.home)) as where:
+            link.connect(where)
+            told = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return struct.unpack("3i", told)[0]
 
     def kill_daemon(self) -> None:
-        os.kill(self.daemon(), signal.SIGKILL)
-        time.sleep(0.05)
+        """A `kill -9` of the machine, once what it has shown is written down; it is gone then."""
+        for _ in self.client().progress("audit.verify"):
+            pass  # a row is shown before its events are committed; this waits for all of them
+        pid = self.daemon()
+        fd = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([fd], [], [], 60)[0], f"the machine, {pid}, did not die"
+        os.close(fd)
 
     def close(self) -> None:
         self.oros("halt")

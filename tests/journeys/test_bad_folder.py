@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.journeys.conftest import Machine, mortal_server
+from tests.journeys.conftest import Machine
 from tests.journeys.test_bad_input import says
 from tests.journeys.test_changes import goal, python
 from tests.journeys.test_full_disk import FULL, disk, fill  # noqa: F401 - `disk` is a fixture
@@ -77,11 +77,14 @@ def test_my_folder_is_another_one_when_i_commit(machine) -> None:
 
 def test_my_folder_goes_while_programs_run(machine) -> None:
     """The one that runs then, and the next, are told; neither makes the folder anew."""
-    waits = python("import time; time.sleep(1.2); open('x', 'w')")
-    pid = machine.start(goal(waits, WRITES), "-p", "steps")
-    machine.until(pid, lambda r: r["on"] == "call")
-    work = leave(machine)
-    shutil.rmtree(work)
+    waits = python("import time\nnote = open('note')\nwhile not note.read(): time.sleep(0.05)\n"
+                   "open('x', 'w')")  # fmt: skip
+    with (machine.work / "note").open("w") as note:
+        pid = machine.start(goal(waits, WRITES), "-p", "steps")
+        machine.until(pid, lambda r: r["on"] == "call")
+        work = leave(machine)
+        shutil.rmtree(work)
+        note.write("gone")
     assert machine.oros("wait", str(pid)).returncode == 0
     errors = [outcome["error"] for outcome in returned(machine, pid)]
     assert [e["code"] for e in errors] == ["ENOENT", "ENOENT"]
@@ -91,13 +94,14 @@ def test_my_folder_goes_while_programs_run(machine) -> None:
 
 def test_my_folder_goes_before_its_first_call(machine) -> None:
     """It is told of the folder, not of a name in it, though nobody has entered it yet."""
-    with mortal_server("--tps", "20") as (_, machine.base_url):
-        machine.configure()
-        pid = machine.start('[[mock turns=2 tool=read args={"path":"/work/a"} tokens=40 final=no]]')
-        machine.until(pid, lambda r: r["on"] == "model")
-        work = leave(machine)
-        shutil.rmtree(work)
-        assert machine.oros("wait", str(pid)).returncode == 0
+    reads = 'turns=2 tool=read args={"path":"/work/a"}'
+    pid = machine.start(f"[[mock fault=stall times=1 {reads} final=no]]")
+    machine.until(pid, lambda _: machine.client().query("live", pid=pid)["text"])
+    work = leave(machine)
+    shutil.rmtree(work)
+    for signal in ("STOP", "CONT"):  # which ends the answer that stalls
+        machine.client().call("kill", pid=pid, signal=signal)
+    assert machine.oros("wait", str(pid)).returncode == 0
     errors = [outcome["error"] for outcome in returned(machine, pid)]
     assert [(e["code"], e["why"]) for e in errors] == [("ENOENT", f"the folder {work} is gone")] * 2
 

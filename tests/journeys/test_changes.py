@@ -155,7 +155,8 @@ def test_what_would_run_later_waits_for_my_word(machine, folder) -> None:
 def test_my_edit_meanwhile_is_kept_and_named(machine) -> None:
     work = machine.work
     (work / "mine.txt").write_text("as it was")
-    source = "import time; time.sleep(1)\nopen('mine.txt','w').write('theirs')\n"
+    source = "import time\nwhile open('mine.txt').read() == 'as it was': time.sleep(0.05)\n"
+    source += "open('mine.txt','w').write('theirs')\n"
     pid = machine.start(goal(python(source + "open('o','w').write('x')")), "-p", "steps")
     machine.until(pid, lambda r: r["on"] == "call")
     (work / "mine.txt").write_text("my own edit")

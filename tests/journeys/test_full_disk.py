@@ -3,17 +3,16 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import time
 from contextlib import suppress
 
 import pytest
-from tests.journeys.conftest import Machine, ends
+from tests.journeys.conftest import Machine, ends, mortal_server
 from tests.journeys.test_bad_input import says
 
-SLOW_STEPS = (
-    '[[mock turns=3 tool=write args={"path":"n.txt","text":"hi"} tokens=24 final=finished]]'
-)
+STEPS = '[[mock turns=3 tool=write args={"path":"n.txt","text":"hi"} final=finished]]'
 FULL = 28
 
 
@@ -45,9 +44,16 @@ def disk(tmp_path):
 
 
 @pytest.fixture
-def cramped(disk, slow_url):
-    """A machine whose home is on the small disk, with a slow model."""
-    found = Machine(disk, slow_url)
+def server():
+    """A model server that answers once, and goes on when it is told: (process, base URL)."""
+    with mortal_server("--answers", "1") as found:
+        yield found
+
+
+@pytest.fixture
+def cramped(disk, server):
+    """A machine whose home is on the small disk."""
+    found = Machine(disk, server[1])
     yield found
     (disk / "filler").unlink(missing_ok=True)
     found.close()
@@ -67,7 +73,7 @@ def gone(pid: int) -> bool:
 
 def followed(machine) -> tuple[subprocess.Popen, int]:
     """A command that follows a new process, once that one has made a call; and its pid."""
-    run = machine.begin("run", "--stream", SLOW_STEPS)
+    run = machine.begin("run", "--stream", STEPS)
     for line in run.stdout:
         fact = json.loads(line)
         if fact.get("kind") == "call_returned":
@@ -75,11 +81,12 @@ def followed(machine) -> tuple[subprocess.Popen, int]:
     raise AssertionError(run.stderr.read())
 
 
-def test_a_disk_that_fills_up_under_a_process(cramped, disk) -> None:
+def test_a_disk_that_fills_up_under_a_process(cramped, disk, server) -> None:
     run, pid = followed(cramped)
     daemon = cramped.daemon()
 
     fill(disk)
+    server[0].send_signal(signal.SIGUSR1)
 
     says(ends(run), FULL, "ENOSPC", "journal.db", "free some space")
     assert gone(daemon)  # nothing is done that can't be written down
@@ -95,23 +102,26 @@ def test_a_disk_that_fills_up_under_a_process(cramped, disk) -> None:
     assert [r["pid"] for r in cramped.json("ps", "-a")] == [1, pid]
 
 
-def test_a_journal_that_may_not_grow(slow) -> None:
+def test_a_journal_that_may_not_grow(machine, server) -> None:
     """The same by a limit on the size of files, for whoever can't mount a disk."""
-    run, pid = followed(slow)
-    wait = slow.begin("wait", str(pid))
-    daemon = slow.daemon()
-    size = (slow.home / "journal.db-wal").stat().st_size
+    machine.base_url = server[1]
+    machine.configure()
+    run, pid = followed(machine)
+    wait = machine.begin("wait", str(pid))
+    daemon = machine.daemon()
+    size = (machine.home / "journal.db-wal").stat().st_size
 
     resource.prlimit(daemon, resource.RLIMIT_FSIZE, (size, size))
+    server[0].send_signal(signal.SIGUSR1)
 
     says(ends(run), FULL, "ENOSPC", "free some space")
     assert gone(daemon)
     # Whether it came before the machine failed or started another, it loses nothing.
     waited = ends(wait)
     assert waited.returncode in (0, FULL), waited.stderr
-    waited = slow.oros("wait", str(pid))
+    waited = machine.oros("wait", str(pid))
     assert "finished" in waited.stdout
-    assert slow.json("replay", str(pid))["same"]
+    assert machine.json("replay", str(pid))["same"]
 
 
 def test_a_call_of_mine_on_a_full_disk(cramped, disk) -> None:

@@ -8,7 +8,8 @@ from tests.journeys.conftest import mortal_server
 from tests.journeys.test_doors import post
 from tests.journeys.test_lost_model import configured
 
-SAYS = "[[mock tokens=40]]"
+SAYS = "[[mock tokens=1000]]"
+"""So much that the slow server has still to say most of it when the client has read a few."""
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ WRITES = [["write", {"path": f"/work/part-{n}.txt", "text": f"part {n}\n"}] for 
 
 @pytest.fixture
 def mortal():
-    """A model server that takes its time, and that a test may kill: (process, base URL)."""
-    with mortal_server("--ttft", "0.3") as found:
+    """A model server that says nothing after two answers, until it is killed: (process, URL)."""
+    with mortal_server("--answers", "2") as found:
         yield found
 
 
@@ -34,7 +34,7 @@ def test_the_job_goes_on_elsewhere(machine, mortal) -> None:
     configured(machine, url)
     goal = f"[[mock calls={base64.b64encode(json.dumps(WRITES).encode()).decode()} final=written]]"
     pid = machine.start(goal)
-    machine.until(pid, lambda row: row["calls"] >= 4)
+    machine.until(pid, lambda row: row["calls"] >= 4 and row["on"] == "model")
     server.kill()
     waited = machine.oros("wait", str(pid))
     assert waited.returncode == 0, waited.stderr

@@ -1,6 +1,8 @@
 """I watch a process, stop it in the middle, tell it something, let it go on, end it."""
 
 LONG = "[[mock tokens=200 final=begin]]"
+HELD = "[[mock fault=stall times=1 tokens=25 final=begin]]"
+"""Its first answer begins, and then nothing more comes until the client goes away."""
 
 
 def test_int_keeps_what_was_said_and_a_message_goes_on(slow) -> None:
@@ -18,13 +20,13 @@ def test_int_keeps_what_was_said_and_a_message_goes_on(slow) -> None:
 
 
 def test_stop_and_cont_go_on_from_the_partial_text(slow) -> None:
-    pid = slow.start("[[mock tokens=25 final=begin]]")
+    pid = slow.start(HELD)  # as long as it is not stopped
     slow.until(pid, lambda _: slow.client().query("live", pid=pid)["text"])
     slow.oros("kill", "-STOP", str(pid))
     assert slow.until(pid, lambda r: r["state"] == "stopped")
     slow.oros("kill", "-CONT", str(pid))
     whole = slow.oros("wait", str(pid)).stdout
-    other = slow.oros("run", "[[mock tokens=25 final=begin]]").stdout
+    other = slow.oros("run", HELD).stdout
     assert whole.split() == other.split()
 
 
@@ -36,8 +38,8 @@ def test_term_ends_it_with_its_own_status(slow) -> None:
 
 
 def test_steering_comes_into_the_live_turn(slow) -> None:
-    pid = slow.start("[[mock tokens=60 final=begin]]")
-    slow.until(pid, lambda r: r["on"] == "model")
+    pid = slow.start("[[mock fault=stall times=1 tokens=5 final=begin]]")
+    slow.until(pid, lambda _: slow.client().query("live", pid=pid)["text"])
     slow.oros("kill", "-USR1", str(pid), "be brief")
     slow.until(pid, lambda r: r["calls"] >= 2)
     assert "be brief" in slow.oros("cat", f"/proc/{pid}/context").stdout

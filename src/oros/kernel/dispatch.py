@@ -47,8 +47,8 @@ from oros.kernel.process import Process
 from oros.monitor import handles, namespace, select, typed
 
 REDO = frozenset({"pure", "read", "reversible", "idempotent"})
-GRACE = 5.0
-"""Seconds that a call may take over the time that it gives its program."""
+PATIENCE = 120.0
+"""Seconds for a device; a run's are over its program's time: what that changed is taken in then."""
 
 
 async def enter(
@@ -173,8 +173,8 @@ async def act(m: Machine, caller: Process, entered: CallEntered, entry: Entry) -
     """Perform on the device, in bounded time; whatever goes wrong is data."""
     label = USER if caller.pid == PERSON else caller.label
     who = Caller(caller.pid, entered.key, label, m.accounts.room(caller), caller.heard)
-    patience = 60.0 if caller.pid == PERSON else 120.0
-    seconds = entry.call.timeout + GRACE if isinstance(entry.call, Run) else patience
+    seconds = PATIENCE / 2 if caller.pid == PERSON else PATIENCE
+    seconds += entry.call.timeout if isinstance(entry.call, Run) else 0.0
     scope = Scope(seconds)
     try:
         async with scope:
