@@ -1,6 +1,5 @@
 """Requests whose model fails go on with the next of their list, as far as the key names it."""
 
-import asyncio
 import base64
 import copy
 

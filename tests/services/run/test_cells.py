@@ -193,7 +193,7 @@ def test_a_call_that_is_cut_leaves_what_was_known(bench, work) -> None:
         (kept,) = b.cells._kept.values()
         task = asyncio.ensure_future(b.run("a = 2; open('half', 'w').write('x')\nwhile True: pass"))
         async with asyncio.timeout(60):
-            while not (kept.interpreter._watch and kept.interpreter._watch._begun):
+            while not (kept.interpreter._watch and kept.interpreter._watch._begun):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
