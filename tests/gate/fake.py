@@ -97,7 +97,7 @@ class FakeMachine:
             done.set()
 
         self.loop.call_soon_threadsafe(run)
-        assert done.wait(5)
+        assert done.wait(60)
 
 
 @contextmanager
@@ -122,9 +122,9 @@ def serving(home: Path, machine: FakeMachine | None = None):
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
     try:
-        assert ready.wait(5)
+        assert ready.wait(60)
         yield machine
     finally:
         machine.loop.call_soon_threadsafe(stop.set)
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()

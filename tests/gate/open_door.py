@@ -30,7 +30,7 @@ CALLS = ("ask", "write", "infer", "spawn")
 STEPS = Program("steps", "test", "steps", "You are a test.", CALLS)
 
 
-async def until(what, seconds: float = 5.0) -> None:
+async def until(what, seconds: float = 60.0) -> None:
     """Wait until something is so."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds

@@ -1,6 +1,5 @@
 """Requests whose model fails go on with the next of their list, as far as the key names it."""
 
-import asyncio
 import base64
 import copy
 
@@ -311,7 +310,7 @@ def test_what_a_crash_cuts_after_a_move_ends_at_the_next_start() -> None:
         return cut
 
     async def second(door):
-        await asyncio.sleep(0.05)
+        await until(lambda: door.rows() and not door.rows()[0].alive)
         (row,) = door.rows()
         assert (row.status, row.model, moves(door)) == (130, "b/two", [("scripted", "b/two")])
         await door.kernel.m.journal.sync()

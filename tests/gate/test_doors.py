@@ -834,7 +834,7 @@ def test_what_a_crash_cut_ends_at_the_next_start() -> None:
         return cut
 
     async def second(door):
-        await asyncio.sleep(0.05)
+        await until(lambda: door.rows() and not door.rows()[0].alive)
         (row,) = door.rows()
         assert (row.status, row.alive) == (130, False)
         assert door.model.calls == 0

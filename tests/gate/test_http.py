@@ -24,7 +24,7 @@ from oros.sdk.client import Client
 def ask(home, method: str, path: str, body: bytes = b""):
     """A request as bytes; (status, JSON)."""
     with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(5)
+        link.settimeout(60)
         link.connect(str(socket_path(home)))
         head = f"{method} {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
         link.sendall(head.encode() + body)
@@ -138,7 +138,7 @@ def test_a_machine_that_fails_tells_all_who_wait(tmp_path) -> None:
                 asyncio.create_task(asyncio.to_thread(client.call, "wait", pid=7)),
                 asyncio.create_task(asyncio.to_thread(list, events)),
             ]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not machine.calls:  # noqa: ASYNC110 - the call comes from another thread
                     await asyncio.sleep(0)
             gate.fail(full)

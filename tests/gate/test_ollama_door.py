@@ -1,5 +1,6 @@
 """Ollama's dialect over a real port: lines, their end, what is told of models, what is refused."""
 
+import asyncio
 import json
 
 import aiohttp
@@ -11,6 +12,7 @@ from oros.abi.errors import NotAuthorized
 from oros.abi.message import ImagePart
 from oros.abi.ports import ReasoningDelta, TextDelta
 from oros.boot.names import Names
+from oros.drivers.clock.wall import WallClock
 from oros.sdk.testing.scripted import Answer, ScriptedModel
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": WEATHER}}
@@ -61,10 +63,21 @@ def test_it_streams_unless_that_is_said_not_to() -> None:
 def test_a_stream_that_waits_says_so_in_lines(monkeypatch) -> None:
     monkeypatch.setattr("oros.gate.doors.BEAT", 0.02)
 
+    class Silent(WallClock):
+        def __init__(self) -> None:
+            self.heard = asyncio.Event()
+
+        async def sleep(self, seconds: float) -> None:
+            await self.heard.wait()
+
     async def story(door):
-        found = await lines(door, "/api/chat", HELLO)
-        assert [x["message"]["content"] for x in found[:2]] == ["", ""]
-        assert "".join(x["message"]["content"] for x in found) == "Hello, you there!"
+        door.model.clock = Silent()
+        async with door.http.post(f"{door.url}/api/chat", json=HELLO) as got:
+            waits = [json.loads(await got.content.readline()) for _ in range(2)]
+            door.model.clock.heard.set()
+            said = [json.loads(x) for x in (await got.read()).splitlines()]
+        assert [x["message"]["content"] for x in waits] == ["", ""]
+        assert "".join(x["message"]["content"] for x in said) == "Hello, you there!"
 
     run(story, first=0.2)
 

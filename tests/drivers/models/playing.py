@@ -88,7 +88,7 @@ def served(test=None, **changes):
 
         async def main() -> None:
             async with self.stage(self.dialect) as server:
-                model = server.make(replace(INFO, **changes), lambda: KEY, 0.5)
+                model = server.make(replace(INFO, **changes), lambda: KEY, 60.0)
                 try:
                     await test(self, model, server, **params)
                 finally:

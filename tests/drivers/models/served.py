@@ -192,7 +192,7 @@ class Server:
 
     async def until(self, what: str, count: int = 1) -> None:
         """Wait until something was counted: `held`, `cancelled`, `done`, `requests`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.stats[what] < count:  # noqa: ASYNC110 - the server is another's
                 await asyncio.sleep(0.005)
 

@@ -71,12 +71,12 @@ def test_a_huge_sparse_file_costs_nothing(folder, user, work) -> None:
     with (work / "log").open("wb") as file:
         file.write(b"begin\n" * 2000)
         file.truncate(1 << 40)
-    began = time.perf_counter()
+    began = time.process_time()  # this process's own: others may be busy
     assert do(folder.read(user, "sparse", 0, 1 << 40)).value["kind"] == "data"
     assert do(folder.read(user, "log", 0, 1 << 40)).value["next"] == 1 << 20
     listed = do(folder.list(user, "", 1, 50, 10)).value["entries"]
     assert {e["size"] for e in listed} == {1 << 40}
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_special_files_are_refused_and_do_not_hang(folder, user, work, tmp_path) -> None:
@@ -182,13 +182,13 @@ def test_ten_thousand_files(folder, user, work) -> None:
         (work / f"{i:03}").mkdir()
         for j in range(100):
             (work / f"{i:03}" / f"{j:03}").touch()
-    began = time.perf_counter()
+    began = time.process_time()
     value = do(folder.list(user, "", 9, 0, 20_000)).value
     assert len(value["entries"]) == 10_100
-    assert time.perf_counter() - began < 3
-    began = time.perf_counter()
+    assert time.process_time() - began < 3
+    began = time.process_time()
     assert len(do(folder.list(user, "", 9, 0, 200)).value["entries"]) == 200
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_search(folder, user, work) -> None:

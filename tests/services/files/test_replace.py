@@ -58,11 +58,11 @@ import sys
 from pathlib import Path
 from oros.services.files.replace import replace
 from oros.services.files.resolve import Root
-root, n = Root(Path(sys.argv[1])), 0
-print("go", flush=True)
+root, n = Root(Path(sys.argv[1])), int(sys.argv[2])
 while True:
     n += 1
     replace(root, "f", (f"{n % 10}" * 200_000).encode())
+    print("go", flush=True)
 """
 
 
@@ -71,10 +71,10 @@ def test_a_killed_writer_leaves_the_file_whole(work) -> None:
     seen = set()
     for i in range(6):
         child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(work)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(work), f"{i}"], stdout=subprocess.PIPE, text=True
         )
         assert child.stdout.readline() == "go\n"
-        time.sleep(0.03 + i * 0.007)
+        time.sleep(i * 0.007)
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()

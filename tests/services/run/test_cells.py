@@ -190,8 +190,11 @@ def test_a_call_that_is_cut_leaves_what_was_known(bench, work) -> None:
 
     async def act(b: Bench):
         await b.run("a = 1")
+        (kept,) = b.cells._kept.values()
         task = asyncio.ensure_future(b.run("a = 2; open('half', 'w').write('x')\nwhile True: pass"))
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while not (kept.interpreter._watch and kept.interpreter._watch._begun):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

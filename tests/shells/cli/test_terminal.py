@@ -52,7 +52,7 @@ class Screen:
                 break
             self.seen += chunk.decode("utf-8", "replace")
         os.close(self.main)
-        return self.program.wait(10)
+        return self.program.wait(60)
 
 
 def waiting_process(machine) -> None:

@@ -40,14 +40,17 @@ def test_fork_bomb(python) -> None:
 
 def test_memory_bomb_of_several_processes(sandbox: BwrapSandbox, python) -> None:
     source = (
-        "import os, time\nkids = []\nfor _ in range(4):\n p = os.fork()\n if p == 0:\n"
-        "  x = bytearray(b'x') * (150 << 20); time.sleep(0.5); os._exit(0)\n"
-        " kids.append(p)\n"
+        "import os\nkids, come, go = [], [], os.pipe()\nfor _ in range(4):\n"
+        " told, tell = os.pipe()\n p = os.fork()\n if p == 0:\n"
+        "  x = bytearray(b'x') * (150 << 20)\n"
+        "  os.write(tell, b'.'); os.close(go[1]); os.read(go[0], 1); os._exit(0)\n"
+        " os.close(tell)\n kids.append(p)\n come.append(told)\n"
+        "for told in come: os.read(told, 1)\n"  # each holds it all by now, or is dead
+        "os.close(go[1])\n"
         "print(sum(os.waitstatus_to_exitcode(os.waitpid(k, 0)[1]) == 0 for k in kids))"
     )
     report = asyncio.run(sandbox.probe())
-    result = python(source.replace("os.read(0, 1)", "__import__('time').sleep(0.5)"),
-                    memory=256 << 20, seconds=20)  # fmt: skip
+    result = python(source, memory=256 << 20, seconds=60)
     if "mem" in report.held:
         assert result.signal == 9 or int(result.out) < 4
     else:

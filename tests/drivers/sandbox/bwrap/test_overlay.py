@@ -98,8 +98,11 @@ def test_names_are_bounded(shell) -> None:
 
 
 def test_what_a_job_did_before_it_was_stopped_comes_out(shell) -> None:
-    result, changes = shell("echo x > f; sleep 60", seconds=1)
-    assert result.ended == "time"
+    for seconds in (1, 8, 60):  # as few as let it begin on this machine
+        result, changes = shell("echo x > f; sleep 90", seconds=seconds)
+        assert result.ended == "time"
+        if changes:
+            break
     assert changes == {"f": "file"}
 
 

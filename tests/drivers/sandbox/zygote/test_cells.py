@@ -181,6 +181,23 @@ def test_an_interrupt_keeps_the_state(make) -> None:
     assert after.value == "5"
 
 
+def test_an_interrupt_that_comes_before_the_cell_has_begun_is_of_that_cell(make) -> None:
+    """Else a cell that is cut at once would run on until it is killed, with all that was known."""
+
+    async def go():
+        async with make() as it, asyncio.TaskGroup() as group:
+            await it.run_cell("x = 5")
+            cell = group.create_task(it.run_cell("while True: pass", 60))
+            await asyncio.sleep(0)
+            assert it.interrupt()
+            return await cell, await it.run_cell("x")
+
+    found, after = asyncio.run(go())
+    assert (found.ended, found.death) == ("interrupt", None)
+    assert found.error.kind == "KeyboardInterrupt"
+    assert after.value == "5"
+
+
 def test_the_second_interrupt_kills(make) -> None:
     async def go():
         async with make() as it, asyncio.TaskGroup() as group:

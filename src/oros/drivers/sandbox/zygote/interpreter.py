@@ -153,7 +153,7 @@ class Interpreter:
         try:
             blob = source.encode("utf-8", "replace")
             await self._frames.send({"op": "run", "id": self._count}, blob)
-            answer = await self._answer()
+            answer = await self._answer(watch)
             if answer is None:
                 self._death = await self._body.end(dying=True)
             self._ears.finish(said)
@@ -184,11 +184,14 @@ class Interpreter:
         else:
             self._body.control.close()
 
-    async def _answer(self) -> tuple[Header, Sequence[bytes]] | None:
+    async def _answer(self, watch: "_Watch") -> tuple[Header, Sequence[bytes]] | None:
         """The frame that ends this cell; None: there won't be one."""
         assert self._frames is not None  # noqa: S101 - for the type checker
         with contextlib.suppress(BadReply):
             answer = await self._frames.receive()
+            if answer and answer[0].get("op") == "begun":
+                watch.begun()
+                answer = await self._frames.receive()
             if answer and (answer[0].get("op"), answer[0].get("id")) == ("done", self._count):
                 return answer
         return None
@@ -214,17 +217,27 @@ class Interpreter:
 
 
 class _Watch:
-    """Stops a cell: first an interrupt, then after a while, or when asked again, death."""
+    """Stops a cell: first an interrupt, then after a while, or when asked again, death.
+
+    The interrupt waits until the cell has begun: one that came before it would be of no cell.
+    """
 
     def __init__(self, body: Body) -> None:
         self.why: Ended = "self"
         self._body = body
+        self._begun = False
         self._timer: asyncio.TimerHandle | None = None
+
+    def begun(self) -> None:
+        self._begun = True
+        if self.why != "self":
+            self._body.interrupt()
 
     def stop(self, why: Ended) -> None:
         if self.why == "self":
             self.why = why
-            self._body.interrupt()
+            if self._begun:
+                self._body.interrupt()
             self._timer = asyncio.get_running_loop().call_later(GRACE, self._body.kill)
         elif why == "interrupt":
             self._body.kill()

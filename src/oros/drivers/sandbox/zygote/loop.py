@@ -5,7 +5,7 @@ big-endian), a header in JSON, and the bytes whose sizes the header lists under 
 
     in    {"op": "kit", "sizes": [n]}            the source of the kit, first and once
           {"op": "run", "id": 7, "sizes": [n]}   a cell
-    out   {"op": "ready"}
+    out   {"op": "ready"}; of each cell {"op": "begun"} once SIGINT is heard, and at its end
           {"op": "done", "id": 7, "value", "cut", "error", "exit", "interrupted", "parts", "sizes"}
 
 What a cell prints goes by descriptors 1 and 2 as it is printed, whoever prints it; all of a cell's
@@ -245,6 +245,7 @@ class Loop:
 
     def execute(self, name: str, source: str) -> None:
         """Run the statements; if the last one is an expression, show its value."""
+        self.channel.send({"op": "begun"}, [])
         self.remember(name, source)
         tree = ast.parse(source, name)
         last = None
