@@ -54,6 +54,18 @@ def test_it_goes_on_from_what_it_said() -> None:
     run(story, ["A.", "B.", "C.", "D."])
 
 
+def test_it_goes_on_at_once_over_a_slow_disk() -> None:
+    """An answer is told before its end is on disk; whoever goes on from it waits for that."""
+
+    async def story(door):
+        door.kernel.m.world.store.delay = lambda: 0.2
+        first = await said(door, asks("one"))
+        await said(door, asks("two", previous_response_id=first["id"]))
+        assert [t for _, t in told(door)] == ["one", "Hello, you there!", "two"]
+
+    run(story)
+
+
 def test_it_goes_on_in_a_stream() -> None:
     async def story(door):
         first = (await door.stream(PATH, asks("one")))[-2][1]["response"]

@@ -90,7 +90,7 @@ class Desk:
             asker = Asker(key, row, self.limits(key))
             wanted = replace(wanted, messages=labelled(wanted.messages, key.label))
             if wanted.after is not None:
-                wanted = gone_on(self._m, asker, wanted, wanted.after)
+                wanted = await gone_on(self._m, asker, wanted, wanted.after)
             if not wanted.messages:
                 tell([Begun(row.pid, self.now), Said()])
             elif wanted.model.startswith(jobs.PREFIX):

@@ -16,14 +16,15 @@ from oros.services.doors.wanted import After, Wanted, filled
 AGAIN = "send the whole conversation"
 
 
-def gone_on(m: Machine, who: Asker, wanted: Wanted, after: After) -> Wanted:
+async def gone_on(m: Machine, who: Asker, wanted: Wanted, after: After) -> Wanted:
     """A request with the conversation that it goes on from, under the labels that it had then.
 
     Raises: Invalid, if the key has no such answer, or nothing is asked; Unsupported for a program,
-    whose goal would be text that others wrote.
+    whose goal would be text that others wrote; what the store raises.
     """
     if wanted.model.startswith(PREFIX):
         raise Unsupported("a program goes on from no earlier answer", AGAIN)
+    await m.journal.sync()  # an answer is told before its end is on disk
     events = [f.event for f in m.journal.facts(after.pid)]
     first = events[0] if events else None
     if (
