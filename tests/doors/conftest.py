@@ -8,12 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.waits import until_now
 
 from oros.sdk.client import Client
 
@@ -108,12 +108,4 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.fixture
 def until():
-    def wait(what, seconds: float = 10.0):
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if found := what():
-                return found
-            time.sleep(0.02)
-        raise AssertionError("it never was so")
-
-    return wait
+    return until_now

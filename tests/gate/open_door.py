@@ -30,17 +30,6 @@ CALLS = ("ask", "write", "infer", "spawn")
 STEPS = Program("steps", "test", "steps", "You are a test.", CALLS)
 
 
-async def until(what, seconds: float = 60.0) -> None:
-    """Wait until something is so."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + seconds
-    while loop.time() < ends:
-        if what():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was so")
-
-
 @dataclass
 class Opened:
     """What a test has: the kernel, the model behind it, the doors, a key, a client with it."""

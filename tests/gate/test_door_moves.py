@@ -4,8 +4,9 @@ import base64
 import copy
 
 import pytest
-from tests.gate.open_door import other, until
+from tests.gate.open_door import other
 from tests.gate.test_doors import EACH, HELLO, PIXEL, TWO, calls_of, error_of, run, text_of
+from tests.waits import until
 
 from oros.abi.errors import BadReply, Busy, NotAuthorized, Unreachable
 from oros.abi.grants import Limits

@@ -7,7 +7,8 @@ import json
 
 import aiohttp
 import pytest
-from tests.gate.open_door import CANS, opened, other, until
+from tests.gate.open_door import CANS, opened, other
+from tests.waits import until
 
 from oros.abi.errors import Busy, Invalid, NoSpace, NotAuthorized, TooBig, Unreachable
 from oros.abi.grants import Limits

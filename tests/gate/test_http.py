@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from tests.gate.fake import FakeMachine, serving
+from tests.waits import until
 
 from oros.abi.errors import AccessDenied, Busy, NoProcess, NoSpace, OverBudget, Panic
 from oros.abi.events import Parked
@@ -138,9 +139,7 @@ def test_a_machine_that_fails_tells_all_who_wait(tmp_path) -> None:
                 asyncio.create_task(asyncio.to_thread(client.call, "wait", pid=7)),
                 asyncio.create_task(asyncio.to_thread(list, events)),
             ]
-            async with asyncio.timeout(60):
-                while not machine.calls:  # noqa: ASYNC110 - the call comes from another thread
-                    await asyncio.sleep(0)
+            await until(lambda: machine.calls)
             gate.fail(full)
             late = asyncio.create_task(asyncio.to_thread(client.status))
             found = await asyncio.gather(*waits, late, return_exceptions=True)

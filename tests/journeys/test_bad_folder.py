@@ -94,7 +94,7 @@ def test_my_folder_goes_while_programs_run(machine) -> None:
 
 def test_my_folder_goes_before_its_first_call(machine) -> None:
     """It is told of the folder, not of a name in it, though nobody has entered it yet."""
-    reads = 'turns=2 tool=read args={"path":"/work/a"}'
+    reads = 'turns=2 tool=read args={"path":"a"}'
     pid = machine.start(f"[[mock fault=stall times=1 {reads} final=no]]")
     machine.until(pid, lambda _: machine.client().query("live", pid=pid)["text"])
     work = leave(machine)

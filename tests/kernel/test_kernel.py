@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.kernel.virtual import proc_of
+from tests.waits import until
 
 from oros.abi import chain
 from oros.abi.errors import Busy, NotAuthorized
@@ -91,12 +92,6 @@ async def ended(kernel: Kernel, pid: int) -> dict:
     outcome = await kernel.request("wait", {"pid": pid, "timeout": 60})
     assert outcome.error is None, outcome.error
     return outcome.value
-
-
-async def until(what) -> None:
-    async with asyncio.timeout(60):
-        while not what():  # noqa: ASYNC110 - looks at the kernel's own state from outside
-            await asyncio.sleep(0.002)
 
 
 def run(path, script, story, **model) -> None:

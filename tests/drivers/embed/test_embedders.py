@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientTimeout, web
+from tests.waits import until
 
 from oros.abi.errors import (
     BadReply,
@@ -174,9 +175,7 @@ def test_meaning_without_a_common_word_and_let_go_when_idle(weights) -> None:
         (asked,) = await embedder.embed(["Who got a new dog?"], query=True)
         assert cosine(asked, kept[0]) > cosine(asked, kept[1]) + 0.2
         assert embedder._loaded is not None
-        async with asyncio.timeout(10):
-            while embedder._loaded is not None:  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.02)
+        await until(lambda: embedder._loaded is None)
         assert await embedder.embed(["again"])
         await embedder.close()
 

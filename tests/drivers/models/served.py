@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, Literal, Protocol
 
+from tests.waits import until
+
 HOUR = 3600.0
 
 
@@ -192,9 +194,7 @@ class Server:
 
     async def until(self, what: str, count: int = 1) -> None:
         """Wait until something was counted: `held`, `cancelled`, `done`, `requests`."""
-        async with asyncio.timeout(60):
-            while self.stats[what] < count:  # noqa: ASYNC110 - the server is another's
-                await asyncio.sleep(0.005)
+        await until(lambda: self.stats[what] >= count)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from tests.services.index import samples
+from tests.waits import until
 
 from oros.abi.errors import NotFound
 from oros.abi.labels import Label
@@ -182,10 +183,6 @@ def test_a_folder_in_it_that_vanishes_mid_run(house, monkeypatch):
 
 def test_it_goes_on_by_itself(house):
     """Notices or looks: a change is found without being told, until it is cancelled."""
-
-    async def until(true) -> None:
-        while not true():  # noqa: ASYNC110 - it waits for the system's notices
-            await asyncio.sleep(0.05)
 
     async def main() -> None:
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.waits import until
 
 from oros.abi.errors import OrosError
 from oros.abi.jobs import Job, JobResult, Report
@@ -343,8 +344,7 @@ def test_what_changes_meanwhile_goes_before_the_other_recordings(house, monkeypa
     async def main() -> None:
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             task = group.create_task(house.indexer.keep())
-            while house.indexer.status()["state"] != "ready":  # noqa: ASYNC110 - a state has no event
-                await asyncio.sleep(0.01)
+            await until(lambda: house.indexer.status()["state"] == "ready")
             task.cancel()
 
     asyncio.run(main())

@@ -4,6 +4,7 @@ import asyncio
 import struct
 
 import pytest
+from tests.waits import until
 
 from oros.abi.errors import NotFound, Unreachable
 from oros.abi.labels import THIRD, USER
@@ -75,10 +76,9 @@ def test_many_rows_are_embedded_by_keep_and_again_for_another_model(tmp_path) ->
         await memory.put("user", "a", rows)
         assert len(store.pending(1000)) == len(rows)
         assert (await memory.search(["user"], "sea", limit=3)).hits  # by words meanwhile
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             task = group.create_task(memory.keep())
-            while store.pending():  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.01)
+            await until(lambda: not store.pending())
             task.cancel()
         other = Memory(store, WallClock(), Senses("other"))
         assert len(store.pending(1000)) == len(rows)
@@ -95,13 +95,12 @@ def test_a_broken_embedder_delays_vectors_only(tmp_path, monkeypatch) -> None:
         senses.broken = True
         await memory.add("user", "a", Row("the ocean"))
         assert (await memory.search(["user"], "ocean")).hits
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             task = group.create_task(memory.keep())
             await asyncio.sleep(0.05)
             assert store.pending()
             senses.broken = False
-            while store.pending():  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.01)
+            await until(lambda: not store.pending())
             task.cancel()
 
     senses = Senses()
@@ -117,10 +116,9 @@ def test_without_an_embedder_and_what_is_forgotten_is_written_over(tmp_path) -> 
         assert await memory.rename("user", "a", "b") == 1
         assert await memory.marks("user") == {"b": ""}
         assert await memory.forget(newer) == 1
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             task = group.create_task(memory.keep())
-            while memory._forgotten:  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.01)
+            await until(lambda: not memory._forgotten)
             task.cancel()
         with pytest.raises(NotFound):
             await memory.get(new)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.open_files import descriptors
 from tests.services.run.conftest import Shelf
+from tests.waits import until
 
 from oros.abi.errors import NotEnforced
 from oros.abi.labels import USER
@@ -192,9 +193,7 @@ def test_a_call_that_is_cut_leaves_what_was_known(bench, work) -> None:
         await b.run("a = 1")
         (kept,) = b.cells._kept.values()
         task = asyncio.ensure_future(b.run("a = 2; open('half', 'w').write('x')\nwhile True: pass"))
-        async with asyncio.timeout(60):
-            while not (kept.interpreter._watch and kept.interpreter._watch._begun):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: (watch := kept.interpreter._watch) and watch._begun)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

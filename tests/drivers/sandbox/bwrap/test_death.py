@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.open_files import descriptors
+from tests.waits import until, until_now
 
 import oros
 from oros.abi.jobs import Bind, Job
@@ -69,9 +70,7 @@ def test_cancel_returns_when_all_are_dead(sandbox: BwrapSandbox, work: Path) -> 
     async def cancelled() -> bool:
         source = GRANDCHILD + "time.sleep(60)"
         task = asyncio.ensure_future(sandbox.run(job(sandbox, work, source, seconds=90)))
-        async with asyncio.timeout(60):
-            while not (work / "beat").exists():  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.01)
+        await until((work / "beat").exists)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
@@ -144,14 +143,7 @@ def test_nothing_outlives_a_killed_daemon(work: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", daemon], env={**os.environ, "PYTHONPATH": source}
     )
-    until(lambda: (work / "beat").exists() and beats_on(work))
+    until_now(lambda: (work / "beat").exists() and beats_on(work))
     process.kill()
     process.wait()
-    until(lambda: not beats_on(work))  # the kernel kills them one after another
-
-
-def until(what) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, "it never was so"
-        time.sleep(0.02)
+    until_now(lambda: not beats_on(work))  # the kernel kills them one after another
