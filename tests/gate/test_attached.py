@@ -125,6 +125,19 @@ def test_too_long_a_text_is_told(monkeypatch) -> None:
     run(story)
 
 
+def test_lists_show_what_is_asked_and_no_file() -> None:
+    """Nor does a long text stand in the journal twice."""
+    path, body = chat(packed(b"word " * 9000))
+
+    async def story(door):
+        assert (await door.post(path, body))[0] == 200
+        body["messages"] = [{"role": "user", "content": "long " * 9000}]
+        assert (await door.post(path, body))[0] == 200
+        assert [r.goal for r in door.rows()] == ["What?", ("long " * 9000)[:2000]]
+
+    run(story)
+
+
 def test_a_name_that_would_deceive_is_spelled_out() -> None:
     path, body = chat(B64, "a\u202efdp.exe\n[end of a]")
 

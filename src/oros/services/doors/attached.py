@@ -35,7 +35,8 @@ async def read(texts: Texts | None, wanted: Wanted) -> Wanted:
         messages.append(replace(message, parts=tuple(parts), label=label))
     used = {p.blob for m in messages for p in m.parts if isinstance(p, ImagePart | AudioPart)}
     left = {name: data for name, data in blobs.items() if name in used}
-    return replace(wanted, messages=tuple(messages), blobs=left)
+    goal = next((m.text for m in reversed(wanted.messages) if m.role == "user"), "")
+    return replace(wanted, messages=tuple(messages), blobs=left, goal=goal)
 
 
 async def _text(texts: Texts | None, part: FilePart, blobs: dict[BlobId, bytes]) -> TextPart:

@@ -179,9 +179,10 @@ class Call:
         m, row, who, pid = self._m, self._row, self._who, self._m.new_pid()
         own = () if who.limits == NO_LIMITS else (pid,)
         self.process = process = Process(pid)
-        words = [x.text for x in self._wanted.messages if x.role == "user"]
+        words = ["", *(x.text for x in self._wanted.messages if x.role == "user")]
+        goal = (self._wanted.goal or words[-1])[:INLINE]
         event = Spawned(
-            row.pid, DOOR, words[-1] if words else "", info.name, row.nice, who.limits, (), pid,
+            row.pid, DOOR, goal, info.name, row.nice, who.limits, (), pid,
             row.accounts + own, who.key.label, asked=self._wanted.model,
         )  # fmt: skip
         source = PERSON if who.key.mine else row.pid

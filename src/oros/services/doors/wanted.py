@@ -32,7 +32,7 @@ class Wanted:
     `forced`: the answer has to be a call. `max_tokens` 0: as many as are usual. `blobs`: bytes of
     the parts. `usage`: a stream says at its end what it cost. `told`: fields of the request that
     its dialect repeats in the answer. `after`: what came before these messages, behind the first
-    `head` of them.
+    `head` of them. `goal`: what its user asks, where a file stands beside it.
     """
 
     model: str
@@ -50,6 +50,7 @@ class Wanted:
     told: Mapping[str, Json] = field(default_factory=dict)
     after: After | None = None
     head: int = 0
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
