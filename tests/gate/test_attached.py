@@ -133,7 +133,9 @@ def test_lists_show_what_is_asked_and_no_file() -> None:
         assert (await door.post(path, body))[0] == 200
         body["messages"] = [{"role": "user", "content": "long " * 9000}]
         assert (await door.post(path, body))[0] == 200
-        assert [r.goal for r in door.rows()] == ["What?", ("long " * 9000)[:2000]]
+        assert door.rows()[0].goal == "What?"
+        first = [door.kernel.history(r.pid)[0].event for r in door.rows()]
+        assert [e.goal for e in first] == ["What?", ("long " * 9000)[:2000]]
 
     run(story)
 
